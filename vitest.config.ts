@@ -1,0 +1,12 @@
+import { defineConfig } from 'vitest/config';
+
+// Unit, vector and property tests: beside the code they test. End-to-end suites have their own configs under e2e/.
+export default defineConfig({
+  resolve: { conditions: ['weft-source'] },
+  ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
+  test: {
+    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    testTimeout: 30_000,
+    pool: 'forks',
+  },
+});
