@@ -77,6 +77,8 @@ export interface H2Options {
 
 /** Abuse limits; exceeding one is a connection error ENHANCE_YOUR_CALM (or as said) and counts in `counters`. */
 export interface H2Limits {
+  /** Streams a peer may have open at once, announced or not; the next is refused with REFUSED_STREAM. */
+  readonly maxConcurrentStreams: number;
   readonly maxFieldCount: number;
   readonly maxContinuationFrames: number;
   /** RST_STREAM received, and RST_STREAM we were made to send, tolerated per window of `resetWindowMs`. */
