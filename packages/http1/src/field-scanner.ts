@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One pass over field lines (RFC 9112 §5): validates each octet, finds names and values, recognises known names. It makes no
+ * string; it leaves spans, from which a head or trailer section is built once the section is complete.
+ *
+ * A line is judged only when its LF is there. So what is reported depends on the bytes alone, never on how they were cut.
+ */
+import { CR, COLON, FIELD_CONTENT, HTAB, LF, SP, TOKEN_LOWER } from './octets.ts';
+import { ID_UNKNOWN, ID_UNKNOWN_MIXED_CASE, knownNameId, NAME_HASH_FACTOR } from './known-names.ts';
+import type { H1ErrorCode } from './types.ts';
+
+/** Ints per field in `spans`: name start, name end, value start, value end (relative to the section), known id. */
+export const SPAN_INTS = 5;
+
+/** The section's empty line was reached. */
+export const SCAN_COMPLETE = 0;
+/** More bytes are needed; `lineStart` is where to go on. */
+export const SCAN_INCOMPLETE = 1;
+/** The peer erred; `errorCode` and `errorMessage` tell how. */
+export const SCAN_ERROR = 2;
+export type ScanResult = typeof SCAN_COMPLETE | typeof SCAN_INCOMPLETE | typeof SCAN_ERROR;
+
+/** State of a scan. One instance serves many decoders, since a scan ends within a push; `save` carries over what must last. */
+export class FieldScanner {
+  spans: Int32Array = new Int32Array(SPAN_INTS * 100);
+  fieldCount = 0;
+  /** First byte of the line that comes next, relative to the section. */
+  lineStart = 0;
+  errorCode: H1ErrorCode = 'ERR_H1_FIELD_NAME';
+  errorMessage = '';
+
+  /** Starts a section; `lineStart` is behind its start line. */
+  begin(lineStart: number): void {
+    this.fieldCount = 0;
+    this.lineStart = lineStart;
+  }
+
+  /** The spans so far, to be handed to `resume` when more bytes have come. */
+  save(): Int32Array {
+    return this.spans.slice(0, this.fieldCount * SPAN_INTS);
+  }
+
+  resume(lineStart: number, saved: Int32Array): void {
+    this.ensureRoom(saved.length);
+    this.spans.set(saved);
+    this.fieldCount = saved.length / SPAN_INTS;
+    this.lineStart = lineStart;
+  }
+
+  /**
+   * Scans lines of `bytes[base + lineStart, end)`. After `SCAN_COMPLETE`, `lineStart` is behind the empty line.
+   */
+  scan(bytes: Uint8Array, base: number, end: number, maxFieldCount: number, bareLf: boolean): ScanResult {
+    this.ensureRoom(maxFieldCount * SPAN_INTS);
+    const { spans } = this;
+    let at = base + this.lineStart;
+    for (;;) {
+      this.lineStart = at - base;
+      if (at >= end) return SCAN_INCOMPLETE;
+      const nameStart = at;
+      let octet = bytes[at] as number;
+      let lower = TOKEN_LOWER[octet] as number;
+      let hash = 0;
+      let caseBits = 0;
+      while (lower !== 0) {
+        hash = (Math.imul(hash, NAME_HASH_FACTOR) + lower) | 0;
+        caseBits |= octet ^ lower;
+        if (++at === end) return SCAN_INCOMPLETE;
+        octet = bytes[at] as number;
+        lower = TOKEN_LOWER[octet] as number;
+      }
+      if (octet !== COLON || at === nameStart) {
+        return at === nameStart ? this.endOrRefuse(bytes, base, at, end, bareLf) : this.refuseName(bytes, at, end);
+      }
+      if (this.fieldCount === maxFieldCount) return this.refuse(bytes, at, end, 'ERR_H1_TOO_MANY_FIELDS', 'too many fields');
+      const nameEnd = at;
+
+      do {
+        if (++at === end) return SCAN_INCOMPLETE;
+        octet = bytes[at] as number;
+      } while (octet === SP || octet === HTAB);
+      const valueStart = at;
+      while (FIELD_CONTENT[octet] === 1) {
+        if (++at === end) return SCAN_INCOMPLETE;
+        octet = bytes[at] as number;
+      }
+      let valueEnd = at;
+      if (octet === CR) {
+        if (++at === end) return SCAN_INCOMPLETE;
+        if (bytes[at] !== LF) return this.refuse(bytes, at, end, 'ERR_H1_LINE_TERMINATOR', 'CR without LF in a field');
+      } else if (octet !== LF) {
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_VALUE', 'control character in a field value');
+      } else if (!bareLf) {
+        return this.refuse(bytes, at, end, 'ERR_H1_LINE_TERMINATOR', 'LF without CR after a field');
+      }
+      at += 1;
+      while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd -= 1;
+
+      const span = this.fieldCount * SPAN_INTS;
+      spans[span] = nameStart - base;
+      spans[span + 1] = nameEnd - base;
+      spans[span + 2] = valueStart - base;
+      spans[span + 3] = valueEnd - base;
+      const id = knownNameId(bytes, nameStart, nameEnd, hash);
+      spans[span + 4] = id === ID_UNKNOWN && caseBits !== 0 ? ID_UNKNOWN_MIXED_CASE : id;
+      this.fieldCount += 1;
+    }
+  }
+
+  /** A line that starts with no name: the empty line, or an error. */
+  private endOrRefuse(bytes: Uint8Array, base: number, at: number, end: number, bareLf: boolean): ScanResult {
+    switch (bytes[at]) {
+      case CR:
+        if (at + 1 === end) return SCAN_INCOMPLETE;
+        if (bytes[at + 1] !== LF) return this.refuse(bytes, at + 1, end, 'ERR_H1_LINE_TERMINATOR', 'CR without LF');
+        this.lineStart = at + 2 - base;
+        return SCAN_COMPLETE;
+      case LF:
+        if (!bareLf) return this.refuse(bytes, at, end, 'ERR_H1_LINE_TERMINATOR', 'LF without CR');
+        this.lineStart = at + 1 - base;
+        return SCAN_COMPLETE;
+      case SP:
+      case HTAB:
+        // RFC 9112 §2.2 (before the first field) and §5.2 (after one).
+        if (this.fieldCount === 0) return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'whitespace before the first field');
+        return this.refuse(bytes, at, end, 'ERR_H1_OBS_FOLD', 'obsolete line folding');
+      case COLON:
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'empty field name');
+      default:
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'invalid character in a field name');
+    }
+  }
+
+  private refuseName(bytes: Uint8Array, at: number, end: number): ScanResult {
+    switch (bytes[at]) {
+      case SP:
+      case HTAB:
+        // RFC 9112 §5.1: differences here have led to request smuggling.
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'whitespace between field name and colon');
+      case CR:
+      case LF:
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'field line without colon');
+      default:
+        return this.refuse(bytes, at, end, 'ERR_H1_FIELD_NAME', 'invalid character in a field name');
+    }
+  }
+
+  private refuse(bytes: Uint8Array, at: number, end: number, code: H1ErrorCode, message: string): ScanResult {
+    if (!hasLf(bytes, at, end)) return SCAN_INCOMPLETE;
+    this.errorCode = code;
+    this.errorMessage = message;
+    return SCAN_ERROR;
+  }
+
+  private ensureRoom(ints: number): void {
+    if (this.spans.length >= ints) return;
+    const bigger = new Int32Array(ints);
+    bigger.set(this.spans);
+    this.spans = bigger;
+  }
+}
+
+/** Whether `bytes[start, end)` has an LF. */
+export function hasLf(bytes: Uint8Array, start: number, end: number): boolean {
+  const at = bytes.indexOf(LF, start);
+  return at !== -1 && at < end;
+}
