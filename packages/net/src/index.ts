@@ -17,3 +17,9 @@ export type {
   TlsServerContext,
   TlsServerContextOptions,
 } from './options.ts';
+export { BufferPool, bufferPool, type BufferPoolOptions, poolStats } from './buffer-pool.ts';
+export { configureNet, netCounters } from './config.ts';
+export { connect } from './connect.ts';
+export { getOriginalDestination, setUserTimeout } from './libc.ts';
+export { listen } from './listen.ts';
+export { deadlines, TimerHandle, TimerWheel } from './timer-wheel.ts';

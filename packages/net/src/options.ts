@@ -119,6 +119,8 @@ export interface TlsCallbacks {
 export interface NetConfig {
   /** TLS handshakes in progress; further ones wait their turn within their own time limit. Default 128. */
   readonly maxConcurrentHandshakes: number;
+  /** Handshakes begun in one turn of the event loop (each costs about half a millisecond of CPU). Default 4. */
+  readonly maxHandshakeStartsPerTurn: number;
   /** Default 10,000. */
   readonly handshakeTimeoutMs: number;
   /** A stream with more than this in flight is `isBlocked`. Default 256 KiB. */
