@@ -1,2 +1,117 @@
 // SPDX-License-Identifier: Apache-2.0
 export type * from './types.ts';
+export { invalidObject, isResourceError, ResourceError } from './errors.ts';
+export type { FieldError, ResourceErrorDetails } from './errors.ts';
+export { hasLabels, matchesLabelSelector, matchesSelector } from './selectors.ts';
+export { createIndex, createStore, storeKey } from './resource-store.ts';
+export type { ResourceStore, StoreEvent, StoreIndex } from './resource-store.ts';
+export { createMemorySource, createObjectStore, DEFAULT_MAX_LOGGED_CHANGES } from './memory-source.ts';
+export type { LocalSourceOptions, MemorySourceOptions } from './memory-source.ts';
+export type { LocalSource } from './local-source.ts';
+export { ObjectStore } from './store/object-store.ts';
+export type { Admission, AdmissionRule, ObjectStoreOptions, WriteOptions } from './store/object-store.ts';
+export type { Change } from './store/change-log.ts';
+export type { ObjectRules, ResourceType, TypeVersion } from './store/resource-type.ts';
+export type { ClusterIpAllocator } from './builtin/service-rules.ts';
+export { allKinds, apiVersionOf, builtInKinds, customKinds, kindOf, parseApiVersion } from './kinds/registry.ts';
+export type { Condition, IntOrString, LabelSelector, LabelSelectorRequirement, ObjectReference } from './kinds/meta.ts';
+export { PodKind } from './kinds/pods.ts';
+export type { Container, ContainerPort, ContainerStatus, EnvVar, Pod, PodSpec, PodStatus, PodTemplate, Probe } from './kinds/pods.ts';
+export {
+  ConfigMapKind,
+  EndpointsKind,
+  EventKind,
+  NamespaceKind,
+  NodeKind,
+  SecretKind,
+  ServiceAccountKind,
+  ServiceKind,
+} from './kinds/core.ts';
+export type {
+  ConfigMap,
+  EndpointAddress,
+  Endpoints,
+  EndpointSubset,
+  Event,
+  Namespace,
+  Node,
+  NodeStatus,
+  Secret,
+  Service,
+  ServiceAccount,
+  ServicePort,
+  ServiceSpec,
+} from './kinds/core.ts';
+export { CronJobKind, DaemonSetKind, DeploymentKind, JobKind, LeaseKind, ReplicaSetKind, StatefulSetKind } from './kinds/workloads.ts';
+export type {
+  CronJob,
+  DaemonSet,
+  Deployment,
+  Job,
+  JobSpec,
+  JobStatus,
+  Lease,
+  LeaseSpec,
+  ReplicaSet,
+  ReplicatedSpec,
+  ReplicatedStatus,
+  StatefulSet,
+} from './kinds/workloads.ts';
+export { EndpointSliceKind } from './kinds/discovery.ts';
+export type { Endpoint, EndpointPort, EndpointSlice } from './kinds/discovery.ts';
+export { ServiceProfileKind } from './kinds/service-profile.ts';
+export type { ProfileRoute, RequestMatch, ResponseMatch, ServiceProfile, ServiceProfileSpec } from './kinds/service-profile.ts';
+export {
+  AuthorizationPolicyKind,
+  EgressNetworkKind,
+  HTTPLocalRateLimitPolicyKind,
+  MeshTLSAuthenticationKind,
+  NetworkAuthenticationKind,
+  ServerAuthorizationKind,
+  ServerKind,
+} from './kinds/policy.ts';
+export type {
+  AuthorizationPolicy,
+  AuthorizationPolicySpec,
+  EgressNetwork,
+  EgressNetworkSpec,
+  HTTPLocalRateLimitPolicy,
+  HTTPLocalRateLimitPolicySpec,
+  HTTPLocalRateLimitPolicyStatus,
+  LocalTargetRef,
+  MeshTLSAuthentication,
+  MeshTLSAuthenticationSpec,
+  NamespacedTargetRef,
+  NetworkAuthentication,
+  NetworkSpec,
+  Server,
+  ServerAuthorization,
+  ServerAuthorizationSpec,
+  ServerSpec,
+} from './kinds/policy.ts';
+export { GRPCRouteKind, HTTPRouteKind, PolicyHTTPRouteKind, TCPRouteKind, TLSRouteKind } from './kinds/routes.ts';
+export type {
+  BackendRef,
+  ConnectionRouteSpec,
+  GRPCRoute,
+  GRPCRouteMatch,
+  GRPCRouteRule,
+  GRPCRouteSpec,
+  HeaderModifier,
+  HTTPRoute,
+  HTTPRouteMatch,
+  HTTPRouteRule,
+  HTTPRouteSpec,
+  ParentRef,
+  PathModifier,
+  RequestRedirect,
+  RouteFilter,
+  RouteParentStatus,
+  RouteSpec,
+  RouteStatus,
+  TCPRoute,
+  TLSRoute,
+  ValueMatch,
+} from './kinds/routes.ts';
+export { ExternalWorkloadKind } from './kinds/external-workload.ts';
+export type { ExternalWorkload, ExternalWorkloadSpec } from './kinds/external-workload.ts';

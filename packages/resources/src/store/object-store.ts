@@ -1,0 +1,472 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The world in memory: objects of many kinds with the write rules of a Kubernetes API server (uid, resourceVersion, generation, status
+ * subresource, conflicts, server-side apply) and a log of changes from which watches resume. Synchronous and free of I/O: the memory and
+ * directory sources and the HTTP face all stand on it. Source: Kubernetes API conventions ("Metadata", "Concurrency Control and
+ * Consistency", "Efficient detection of changes").
+ */
+import { invalidObject, ResourceError } from '../errors.ts';
+import { copyJson, equalJson, freezeJson, isJsonObject, mergePatch } from '../json-values.ts';
+import type { JsonObject } from '../json-values.ts';
+import { apiVersionOf, parseApiVersion } from '../kinds/registry.ts';
+import type { Gvk, Resource, ResourceInput, Selector } from '../types.ts';
+import { matchesSelector } from '../selectors.ts';
+import { applyFields, reownChangedFields } from './field-ownership.ts';
+import type { FieldOwners } from './field-ownership.ts';
+import { ChangeLog } from './change-log.ts';
+import type { Change } from './change-log.ts';
+import { metadataErrors } from './metadata-rules.ts';
+import { typeKey } from './resource-type.ts';
+import type { ResourceType, TypeVersion } from './resource-type.ts';
+
+/** The verdict of an admission rule. */
+export type Admission = { readonly allowed: true } | { readonly allowed: false; readonly message: string };
+
+/** Decides on an object that passed its schema; `old` is set for a change. Called for every write but of status. */
+export type AdmissionRule = (object: Resource, old: Resource | undefined) => Admission;
+
+/** What a store is made of. */
+export interface ObjectStoreOptions {
+  readonly types: readonly ResourceType[];
+  /** Milliseconds since the epoch: creation times, and the first resourceVersion, so that versions grow over restarts. */
+  readonly nowMs: () => number;
+  readonly newUid: () => string;
+  /** Consulted last, in order; the first refusal counts. */
+  readonly admit?: readonly AdmissionRule[];
+  /** Changes kept for watches to resume from. */
+  readonly maxLoggedChanges: number;
+  /** A write into a namespace that does not exist creates it, instead of being refused as an API server does. */
+  readonly createsMissingNamespaces: boolean;
+}
+
+/** How a write came in. */
+export interface WriteOptions {
+  readonly fieldManager?: string;
+  /** Runs all checks, stores nothing. */
+  readonly isDryRun?: boolean;
+}
+
+interface Entry {
+  readonly object: Resource;
+  readonly owners: FieldOwners;
+}
+
+interface ResolvedType {
+  readonly type: ResourceType;
+  readonly version: TypeVersion;
+}
+
+const NO_OWNERS: FieldOwners = new Map();
+
+/** Objects by kind and name, with the rules of an API server. All methods throw ResourceError. */
+export class ObjectStore {
+  readonly log: ChangeLog;
+  private readonly options: ObjectStoreOptions;
+  private readonly types = new Map<string, ResourceType>();
+  private readonly entries = new Map<string, Map<string, Entry>>();
+  private readonly listeners = new Set<(change: Change) => void>();
+  private readonly views = new WeakMap<Resource, Map<string, Resource>>();
+
+  constructor(options: ObjectStoreOptions) {
+    this.options = options;
+    this.log = new ChangeLog(Math.max(1, Math.floor(options.nowMs())), options.maxLoggedChanges);
+    for (const type of options.types) this.types.set(typeKey(type), type);
+  }
+
+  /** Every type that the store serves. */
+  get resourceTypes(): Iterable<ResourceType> {
+    return this.types.values();
+  }
+
+  /** The type behind a kind, or undefined when the kind or the version is not served. */
+  find(gvk: Gvk): ResourceType | undefined {
+    const type = this.types.get(typeKey(gvk));
+    return type?.versions.has(gvk.version) === true ? type : undefined;
+  }
+
+  /** One object in the version of `gvk`. */
+  get(gvk: Gvk, namespace: string, name: string): Resource {
+    const resolved = this.resolve(gvk);
+    const entry = this.entry(resolved.type, namespace, name);
+    if (entry === undefined) throw notFound(resolved.type, name);
+    return this.view(resolved, entry.object);
+  }
+
+  /** All selected objects in the version of `gvk`, by namespace and name. */
+  list(gvk: Gvk, selector?: Selector): Resource[] {
+    const resolved = this.resolve(gvk);
+    const found: Resource[] = [];
+    for (const { object } of this.entries.get(typeKey(resolved.type))?.values() ?? []) {
+      if (matchesSelector(object.metadata, selector)) found.push(this.view(resolved, object));
+    }
+    return found.sort((a, b) => compareText(a.metadata.namespace, b.metadata.namespace) || compareText(a.metadata.name, b.metadata.name));
+  }
+
+  /** Converts a stored object to a served version: unknown fields go, defaults come (conversion strategy None). */
+  viewAs(gvk: Gvk, object: Resource): Resource {
+    return this.view(this.resolve(gvk), object);
+  }
+
+  /** Calls back after each change, in order, until the returned function is called. Listeners must not throw or write. */
+  subscribe(listener: (change: Change) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  create(gvk: Gvk, input: ResourceInput, options: WriteOptions = {}): Resource {
+    const resolved = this.resolve(gvk);
+    const candidate = candidateOf(resolved, gvk, input);
+    const metadata = candidate['metadata'] as JsonObject;
+    if (hasVersion(metadata)) {
+      throw new ResourceError('ERR_INVALID', 'resourceVersion should not be set on objects to be created', {
+        status: 400,
+        reason: 'BadRequest',
+      });
+    }
+    this.assertNameIsFree(resolved.type, metadata);
+    const owners = options.fieldManager === undefined ? NO_OWNERS : reownChangedFields(NO_OWNERS, {}, candidate, options.fieldManager);
+    return this.write(resolved, undefined, candidate, false, owners, options);
+  }
+
+  update(gvk: Gvk, input: ResourceInput, options: WriteOptions = {}): Resource {
+    return this.replace(gvk, input, false, options);
+  }
+
+  updateStatus(gvk: Gvk, input: ResourceInput, options: WriteOptions = {}): Resource {
+    return this.replace(gvk, input, true, options);
+  }
+
+  patch(gvk: Gvk, namespace: string, name: string, patch: Readonly<Record<string, unknown>>, options: WriteOptions = {}): Resource {
+    return this.mergeInto(gvk, namespace, name, patch, false, options);
+  }
+
+  patchStatus(gvk: Gvk, namespace: string, name: string, patch: Readonly<Record<string, unknown>>, options: WriteOptions = {}): Resource {
+    return this.mergeInto(gvk, namespace, name, patch, true, options);
+  }
+
+  /** Server-side apply, forced: the applier takes fields from others. Creates the object where it is missing. */
+  apply(gvk: Gvk, input: ResourceInput, fieldManager: string, options: WriteOptions = {}): Resource {
+    const resolved = this.resolve(gvk);
+    const configuration = candidateOf(resolved, gvk, input);
+    const metadata = configuration['metadata'] as JsonObject;
+    const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
+    if (old === undefined) {
+      if (hasVersion(metadata)) throw notFound(resolved.type, String(metadata['name']));
+      delete metadata['resourceVersion'];
+      const { owners } = applyFields({}, NO_OWNERS, configuration, fieldManager);
+      return this.write(resolved, undefined, configuration, false, owners, options);
+    }
+    this.assertCurrent(resolved.type, old.object, metadata);
+    const live = this.view(resolved, old.object) as unknown as JsonObject;
+    if (resolved.version.hasStatus) delete configuration['status'];
+    const applied = applyFields(live, old.owners, configuration, fieldManager);
+    return this.write(resolved, old, applied.object, false, applied.owners, options);
+  }
+
+  /** Removes an object. One with finalizers is only marked, and goes when the last of them does. */
+  delete(gvk: Gvk, namespace: string, name: string): Resource {
+    const { type } = this.resolve(gvk);
+    const entry = this.entry(type, namespace, name);
+    if (entry === undefined) throw notFound(type, name);
+    const finalizers = (entry.object.metadata as unknown as JsonObject)['finalizers'];
+    if (Array.isArray(finalizers) && finalizers.length > 0) {
+      if (entry.object.metadata.deletionTimestamp !== undefined) return entry.object;
+      return this.commit(
+        type,
+        entry,
+        { ...entry.object, metadata: { ...entry.object.metadata, deletionTimestamp: this.now() } },
+        entry.owners,
+      );
+    }
+    return this.remove(type, entry);
+  }
+
+  /**
+   * Puts an object as it stood elsewhere: its uid, creationTimestamp, generation and status are kept. Schema rules apply, admission does
+   * not. Replaces what was there.
+   */
+  seed(input: ResourceInput): Resource {
+    const { group, version } = parseApiVersion(input.apiVersion);
+    const gvk = { group, version, kind: input.kind };
+    const resolved = this.resolve(gvk);
+    const candidate = candidateOf(resolved, gvk, input);
+    resolved.version.rules.normalise(candidate, undefined);
+    this.assertValid(resolved, candidate, undefined);
+    const metadata = candidate['metadata'] as JsonObject;
+    const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
+    metadata['uid'] ??= old?.object.metadata.uid ?? this.options.newUid();
+    metadata['creationTimestamp'] ??= old?.object.metadata.creationTimestamp ?? this.now();
+    if (resolved.type.hasGeneration) metadata['generation'] ??= 1;
+    this.ensureNamespace(resolved.type, metadata);
+    return this.commit(resolved.type, old, this.toStorage(resolved, candidate), NO_OWNERS);
+  }
+
+  private resolve(gvk: Gvk): ResolvedType {
+    const type = this.types.get(typeKey(gvk));
+    const version = type?.versions.get(gvk.version);
+    if (type === undefined || version === undefined) {
+      throw new ResourceError('ERR_NOT_FOUND', `the server could not find the requested resource (${gvk.kind} in ${apiVersionOf(gvk)})`);
+    }
+    return { type, version };
+  }
+
+  private entry(type: ResourceType, namespace: string, name: string): Entry | undefined {
+    return this.entries.get(typeKey(type))?.get(objectKey(type.isNamespaced ? namespace : '', name));
+  }
+
+  private view({ type, version }: ResolvedType, object: Resource): Resource {
+    if (version.name === type.storageVersion) return object;
+    let byVersion = this.views.get(object);
+    if (byVersion === undefined) this.views.set(object, (byVersion = new Map()));
+    let view = byVersion.get(version.name);
+    if (view === undefined) {
+      const copy = copyJson(object) as unknown as JsonObject;
+      copy['apiVersion'] = apiVersionOf({ group: type.group, version: version.name });
+      version.rules.normalise(copy, undefined);
+      byVersion.set(version.name, (view = freezeJson(copy) as unknown as Resource));
+    }
+    return view;
+  }
+
+  private replace(gvk: Gvk, input: ResourceInput, isStatus: boolean, options: WriteOptions): Resource {
+    const resolved = this.resolve(gvk);
+    if (isStatus) assertHasStatus(resolved, input.metadata.name);
+    const candidate = candidateOf(resolved, gvk, input);
+    const metadata = candidate['metadata'] as JsonObject;
+    const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
+    if (old === undefined) throw notFound(resolved.type, String(metadata['name']));
+    this.assertCurrent(resolved.type, old.object, metadata);
+    return this.rewrite(resolved, old, candidate, isStatus, options);
+  }
+
+  private mergeInto(
+    gvk: Gvk,
+    namespace: string,
+    name: string,
+    patch: Readonly<Record<string, unknown>>,
+    isStatus: boolean,
+    options: WriteOptions,
+  ): Resource {
+    const resolved = this.resolve(gvk);
+    if (isStatus) assertHasStatus(resolved, name);
+    const old = this.entry(resolved.type, namespace, name);
+    if (old === undefined) throw notFound(resolved.type, name);
+    const live = this.view(resolved, old.object);
+    const patched = mergePatch(live, patch) as ResourceInput;
+    const candidate = candidateOf(resolved, gvk, patched);
+    const metadata = candidate['metadata'] as JsonObject;
+    if (metadata['name'] !== live.metadata.name || metadata['namespace'] !== live.metadata.namespace) {
+      throw new ResourceError('ERR_INVALID', 'the name of the object does not match the name in the request', {
+        status: 400,
+        reason: 'BadRequest',
+      });
+    }
+    this.assertCurrent(resolved.type, old.object, metadata);
+    return this.rewrite(resolved, old, candidate, isStatus, options);
+  }
+
+  private rewrite(resolved: ResolvedType, old: Entry, candidate: JsonObject, isStatus: boolean, options: WriteOptions): Resource {
+    const live = this.view(resolved, old.object) as unknown as JsonObject;
+    const next = isStatus ? { ...copyJson(live), ...pickStatus(candidate) } : candidate;
+    const owners =
+      old.owners.size === 0 && options.fieldManager === undefined
+        ? NO_OWNERS
+        : reownChangedFields(old.owners, live, next, options.fieldManager ?? 'unknown');
+    return this.write(resolved, old, next, isStatus, owners, options);
+  }
+
+  /** The one way in for every write: server fields, normalising, checks, admission, then the change. */
+  private write(
+    resolved: ResolvedType,
+    old: Entry | undefined,
+    candidate: JsonObject,
+    isStatus: boolean,
+    owners: FieldOwners,
+    options: WriteOptions,
+  ): Resource {
+    const { type, version } = resolved;
+    const live = old === undefined ? undefined : (this.view(resolved, old.object) as unknown as JsonObject);
+    if (version.hasStatus && !isStatus) {
+      delete candidate['status'];
+      const status = live === undefined ? version.initialStatus : live['status'];
+      if (status !== undefined) candidate['status'] = copyJson(status);
+    }
+    const metadata = candidate['metadata'] as JsonObject;
+    this.setServerFields(type, metadata, old?.object);
+    version.rules.normalise(candidate, live);
+    this.assertValid(resolved, candidate, live);
+    const stored = this.toStorage(resolved, candidate);
+    if (!isStatus) this.assertAdmitted(type, stored, old?.object);
+    if (old !== undefined && equalJson(stored, old.object)) {
+      if (options.isDryRun !== true) this.put(type, { object: old.object, owners });
+      return this.view(resolved, old.object);
+    }
+    if (type.hasGeneration && old !== undefined && !equalJson(specPart(stored, version), specPart(old.object, version))) {
+      (stored as unknown as { metadata: { generation: number } }).metadata.generation = (old.object.metadata.generation ?? 0) + 1;
+    }
+    if (options.isDryRun === true) return this.view(resolved, freezeJson(stored));
+    if (old === undefined) this.ensureNamespace(type, metadata);
+    const isFinished = old?.object.metadata.deletionTimestamp !== undefined && !hasFinalizers(stored);
+    return this.view(resolved, isFinished ? this.remove(type, { object: stored, owners }) : this.commit(type, old, stored, owners));
+  }
+
+  private setServerFields(type: ResourceType, metadata: JsonObject, old: Resource | undefined): void {
+    delete metadata['managedFields'];
+    metadata['uid'] = old?.metadata.uid ?? this.options.newUid();
+    metadata['creationTimestamp'] = old?.metadata.creationTimestamp ?? this.now();
+    if (old === undefined) delete metadata['resourceVersion'];
+    else metadata['resourceVersion'] = old.metadata.resourceVersion;
+    if (old?.metadata.deletionTimestamp === undefined) delete metadata['deletionTimestamp'];
+    else metadata['deletionTimestamp'] = old.metadata.deletionTimestamp;
+    if (type.hasGeneration) metadata['generation'] = old?.metadata.generation ?? 1;
+    else delete metadata['generation'];
+  }
+
+  private toStorage({ type, version }: ResolvedType, candidate: JsonObject): Resource {
+    if (version.name !== type.storageVersion) {
+      candidate['apiVersion'] = apiVersionOf({ group: type.group, version: type.storageVersion });
+      type.versions.get(type.storageVersion)?.rules.normalise(candidate, undefined);
+    }
+    return candidate as unknown as Resource;
+  }
+
+  private assertValid({ type, version }: ResolvedType, candidate: JsonObject, live: JsonObject | undefined): void {
+    const metadata = candidate['metadata'] as JsonObject;
+    const errors = [...metadataErrors(metadata, type.isNamespaced, type.nameStyle), ...version.rules.validate(candidate, live)];
+    if (errors.length > 0) throw invalidObject(type.kind, type.group, String(metadata['name']), errors);
+  }
+
+  private assertAdmitted(type: ResourceType, object: Resource, old: Resource | undefined): void {
+    for (const rule of this.options.admit ?? []) {
+      const verdict = rule(object, old);
+      if (!verdict.allowed)
+        throw new ResourceError('ERR_FORBIDDEN', `${type.plural} "${object.metadata.name}" is forbidden: ${verdict.message}`);
+    }
+  }
+
+  private assertNameIsFree(type: ResourceType, metadata: JsonObject): void {
+    if (this.entry(type, String(metadata['namespace']), String(metadata['name'])) === undefined) return;
+    throw new ResourceError('ERR_ALREADY_EXISTS', `${qualified(type)} "${String(metadata['name'])}" already exists`);
+  }
+
+  private assertCurrent(type: ResourceType, live: Resource, metadata: JsonObject): void {
+    const isStale = hasVersion(metadata) && metadata['resourceVersion'] !== live.metadata.resourceVersion;
+    const isOther = typeof metadata['uid'] === 'string' && metadata['uid'] !== live.metadata.uid;
+    if (!isStale && !isOther) return;
+    const reason = isStale
+      ? 'the object has been modified; please apply your changes to the latest version and try again'
+      : `Precondition failed: UID in precondition: ${String(metadata['uid'])}, UID in object meta: ${live.metadata.uid}`;
+    throw new ResourceError('ERR_CONFLICT', `Operation cannot be fulfilled on ${qualified(type)} "${live.metadata.name}": ${reason}`);
+  }
+
+  private ensureNamespace(type: ResourceType, metadata: JsonObject): void {
+    const gvk = { group: '', version: 'v1', kind: 'Namespace' };
+    const namespaces = this.find(gvk);
+    const name = String(metadata['namespace']);
+    if (!type.isNamespaced || namespaces === undefined || this.entry(namespaces, '', name) !== undefined) return;
+    if (!this.options.createsMissingNamespaces) throw new ResourceError('ERR_NOT_FOUND', `namespaces "${name}" not found`);
+    this.create(gvk, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+  }
+
+  private now(): string {
+    return `${new Date(this.options.nowMs()).toISOString().slice(0, 19)}Z`;
+  }
+
+  private put(type: ResourceType, entry: Entry): void {
+    let objects = this.entries.get(typeKey(type));
+    if (objects === undefined) this.entries.set(typeKey(type), (objects = new Map()));
+    objects.set(objectKey(entry.object.metadata.namespace, entry.object.metadata.name), entry);
+  }
+
+  private commit(type: ResourceType, old: Entry | undefined, object: Resource, owners: FieldOwners): Resource {
+    const revision = this.log.nextRevision();
+    const stored = freezeJson({ ...object, metadata: { ...object.metadata, resourceVersion: String(revision) } });
+    this.put(type, { object: stored, owners });
+    this.announce({ revision, type, object: stored, previous: old?.object });
+    return stored;
+  }
+
+  private remove(type: ResourceType, entry: Entry): Resource {
+    const { metadata } = entry.object;
+    if (type.group === '' && type.kind === 'Namespace') this.removeContents(metadata.name);
+    this.entries.get(typeKey(type))?.delete(objectKey(metadata.namespace, metadata.name));
+    const revision = this.log.nextRevision();
+    const last = freezeJson({ ...entry.object, metadata: { ...metadata, resourceVersion: String(revision) } });
+    this.announce({ revision, type, object: undefined, previous: last });
+    return last;
+  }
+
+  private removeContents(namespace: string): void {
+    for (const [key, type] of this.types) {
+      if (!type.isNamespaced) continue;
+      for (const entry of this.entries.get(key)?.values() ?? []) {
+        if (entry.object.metadata.namespace === namespace) this.remove(type, entry);
+      }
+    }
+  }
+
+  private announce(change: Change): void {
+    this.log.add(change);
+    for (const listener of this.listeners) listener(change);
+  }
+}
+
+function objectKey(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function qualified(type: ResourceType): string {
+  return type.group === '' ? type.plural : `${type.plural}.${type.group}`;
+}
+
+function notFound(type: ResourceType, name: string): ResourceError {
+  return new ResourceError('ERR_NOT_FOUND', `${qualified(type)} "${name}" not found`);
+}
+
+/** Version '' and '0' mean that any state will do. */
+function hasVersion(metadata: JsonObject): boolean {
+  const version = metadata['resourceVersion'];
+  return version !== undefined && version !== '' && version !== '0';
+}
+
+function hasFinalizers(object: Resource): boolean {
+  const finalizers = (object.metadata as unknown as JsonObject)['finalizers'];
+  return Array.isArray(finalizers) && finalizers.length > 0;
+}
+
+function pickStatus(candidate: JsonObject): JsonObject {
+  return candidate['status'] === undefined ? {} : { status: candidate['status'] };
+}
+
+/** What generations count: all but metadata, and but status where it is a subresource. */
+function specPart(object: Resource, version: TypeVersion): JsonObject {
+  const { metadata: _metadata, status, ...rest } = object as unknown as JsonObject;
+  return version.hasStatus ? rest : { ...rest, status };
+}
+
+function assertHasStatus({ type, version }: ResolvedType, name: string): void {
+  if (!version.hasStatus) throw notFound(type, `${name}/status`);
+}
+
+/** A mutable copy of what a caller wrote, with the metadata that every object has. */
+function candidateOf({ type }: ResolvedType, gvk: Gvk, input: ResourceInput): JsonObject {
+  const candidate = copyJson(input) as unknown as JsonObject;
+  if (candidate['kind'] !== gvk.kind || candidate['apiVersion'] !== apiVersionOf(gvk)) {
+    throw new ResourceError(
+      'ERR_INVALID',
+      `the object provided is ${String(candidate['kind'])} of ${String(candidate['apiVersion'])}, expected ${gvk.kind} of ${apiVersionOf(gvk)}`,
+      { status: 400, reason: 'BadRequest' },
+    );
+  }
+  const metadata = isJsonObject(candidate['metadata']) ? candidate['metadata'] : {};
+  candidate['metadata'] = metadata;
+  metadata['labels'] ??= {};
+  metadata['annotations'] ??= {};
+  const namespace = metadata['namespace'];
+  metadata['namespace'] = namespace !== undefined && namespace !== '' ? namespace : type.isNamespaced ? 'default' : '';
+  return candidate;
+}
