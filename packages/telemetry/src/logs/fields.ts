@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Values of log lines. Whatever text they hold, a line stays one line of printable characters: control characters are escaped and
+ * long values cut, since names, paths and errors come from peers and from users' objects (bad-inputs 21: log injection).
+ */
+import { Buffer } from 'node:buffer';
+
+/** Text that the plain form writes in quotes, as the reference does for strings that are not names: `path="/x"`. */
+export interface QuotedText {
+  readonly quoted: string;
+}
+
+export type LogValue = string | number | bigint | boolean | undefined | readonly string[] | QuotedText;
+
+/** Fields in the order in which they are to be written; `undefined` ones are left out. */
+export type LogFields = Readonly<Record<string, LogValue>>;
+
+/** Longest value in UTF-16 units. */
+export const MAX_LOG_VALUE_LENGTH = 4096;
+/** Longest peer text in bytes. */
+export const MAX_PEER_TEXT_BYTES = 256;
+
+/** A value for text or bytes that a peer sent: cut, quoted, one character a byte. Use at debug level and below only. */
+export function peerText(raw: string | Uint8Array): QuotedText {
+  const text = typeof raw === 'string' ? raw : Buffer.from(raw.subarray(0, MAX_PEER_TEXT_BYTES + 1)).toString('latin1');
+  return { quoted: text.length > MAX_PEER_TEXT_BYTES ? `${text.slice(0, MAX_PEER_TEXT_BYTES)}…` : text };
+}
+
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/** Escapes control characters and line separators, and cuts. */
+export function escapeText(text: string): string {
+  const cut = text.length > MAX_LOG_VALUE_LENGTH ? `${text.slice(0, MAX_LOG_VALUE_LENGTH)}…` : text;
+  if (!UNSAFE.test(cut)) return cut;
+  return cut.replaceAll(new RegExp(UNSAFE, 'g'), (character) => {
+    if (character === '\n') return '\\n';
+    if (character === '\r') return '\\r';
+    if (character === '\t') return '\\t';
+    return `\\u{${character.charCodeAt(0).toString(16)}}`;
+  });
+}
+
+/** A value as the plain form writes it. */
+export function plainValue(value: LogValue): string {
+  if (isList(value)) return `[${value.map(escapeText).join(', ')}]`;
+  if (typeof value === 'object') return `"${escapeText(value.quoted).replaceAll('"', '\\"')}"`;
+  return typeof value === 'string' ? escapeText(value) : String(value);
+}
+
+/** A value as JSON may hold it. */
+export function jsonValue(value: LogValue): string | number | boolean {
+  if (isList(value)) return `[${value.map(escapeText).join(', ')}]`;
+  if (typeof value === 'object') return escapeText(value.quoted);
+  if (typeof value === 'bigint' || value === undefined) return String(value);
+  return typeof value === 'string' ? escapeText(value) : value;
+}
+
+function isList(value: LogValue): value is readonly string[] {
+  return Array.isArray(value);
+}
