@@ -26,6 +26,7 @@ export class SocketStream implements ByteStream {
   readonly local: SocketAddress;
   readonly out: ByteWriter = new ByteWriter(bufferPool);
   onBeforeFlush: (() => void) | undefined = undefined;
+  onClosed: ((error: NetError | undefined) => void) | undefined = undefined;
   bytesRead = 0;
   bytesWritten = 0;
   /** Owned by the flush. */
@@ -68,6 +69,10 @@ export class SocketStream implements ByteStream {
     return this.isDestroyed || this.isEnding;
   }
 
+  get isTls(): boolean {
+    return this.socket !== this.tcpSocket;
+  }
+
   get isBlocked(): boolean {
     return this.inFlightBytes + this.out.length > netConfig.writeHighWaterBytes;
   }
@@ -83,6 +88,7 @@ export class SocketStream implements ByteStream {
   unread(chunk: Uint8Array, start: number, end: number): void {
     if (start === end || this.isDestroyed) return;
     this.held.unshift(copyOf(chunk, start, end));
+    this.toldReadEnd = false;
     scheduleFlush(this);
   }
 
@@ -260,9 +266,11 @@ export class SocketStream implements ByteStream {
     this.held = [];
     this.out.discard();
     netCounters.openStreams -= 1;
-    const { sink } = this;
+    const { sink, onClosed } = this;
     this.sink = undefined;
+    this.onClosed = undefined;
     try {
+      onClosed?.(this.failure);
       sink?.onClose(this.failure);
     } catch (error) {
       reportInternalError('onClose', error);

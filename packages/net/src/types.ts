@@ -43,12 +43,14 @@ export interface ByteStream {
   readonly bytesWritten: number;
   /** Installs or replaces the owner. Reading starts with the first sink. */
   setSink(sink: ByteStreamSink): void;
-  /** Puts bytes back to be delivered before anything else, at the next turn or TLS upgrade. Copies. */
+  /** Puts bytes back to be delivered before anything else (an end already told is told again after them), at the next turn or TLS upgrade. Copies. */
   unread(chunk: Uint8Array, start: number, end: number): void;
   /** Marks the stream for the end-of-turn flush: `onBeforeFlush` first, then one write of all of `out`. */
   schedule(): void;
   /** Called in the flush before the write, so that a codec can drain queues into `out` (h2 DATA). At most one. */
   onBeforeFlush: (() => void) | undefined;
+  /** Called once when the stream is closed, before the sink hears of it: for whoever counts connections without owning them. At most one. */
+  onClosed: ((error: NetError | undefined) => void) | undefined;
   pauseReading(): void;
   resumeReading(): void;
   /** Writes what is in `out`, then FIN (TLS: close_notify). */
