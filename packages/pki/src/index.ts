@@ -42,3 +42,13 @@ export {
   type SubjectAltNames,
   type TrustBundle,
 } from './lean/index.ts';
+export {
+  createLocalTokenIssuer,
+  createLocalTokenReviewer,
+  MAX_TOKEN_LENGTH,
+  type LocalTokenIssuer,
+  type LocalTokenIssuerOptions,
+  type LocalTokenReviewerOptions,
+  type TokenRequest,
+} from './tokens/local-tokens.ts';
+export { DEFAULT_TOKEN_ISSUER, IDENTITY_AUDIENCE, type TokenReview, type TokenReviewer } from './tokens/token-reviewer.ts';
