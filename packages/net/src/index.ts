@@ -23,3 +23,5 @@ export { connect } from './connect.ts';
 export { getOriginalDestination, setUserTimeout } from './libc.ts';
 export { listen } from './listen.ts';
 export { deadlines, TimerHandle, TimerWheel } from './timer-wheel.ts';
+export { createTlsClientContext, createTlsServerContext } from './tls-context.ts';
+export { acceptTls, connectTls } from './tls-handshake.ts';

@@ -74,7 +74,10 @@ export class SocketStream implements ByteStream {
   }
 
   get isBlocked(): boolean {
-    return this.inFlightBytes + this.out.length > netConfig.writeHighWaterBytes;
+    const isBlocked = this.inFlightBytes + this.out.length > netConfig.writeHighWaterBytes;
+    // Whoever has seen it waits for `onDrain`, also if the write in flight completes before the next flush.
+    if (isBlocked) this.needsDrain = true;
+    return isBlocked;
   }
 
   setSink(sink: ByteStreamSink): void {
@@ -139,7 +142,6 @@ export class SocketStream implements ByteStream {
       }
     }
     if (this.inFlightBytes === 0) this.writeOut();
-    else if (this.isBlocked) this.needsDrain = true;
   }
 
   /** Called by the driver. */
@@ -227,10 +229,10 @@ export class SocketStream implements ByteStream {
 
   private writeOut(): void {
     const { out } = this;
+    this.needsDrain ||= this.isBlocked;
     if (this.isDestroyed) {
       out.discard();
     } else if (out.length > 0) {
-      if (this.isBlocked) this.needsDrain = true;
       const { buffer, length } = out;
       out.buffer = EMPTY;
       out.length = 0;
