@@ -51,7 +51,7 @@ export function writeResponseHead(
   minorVersion: 0 | 1,
   fields: Readonly<FieldList>,
 ): void {
-  if (!(status >= 100 && status <= 999)) throw new H1EncodeError('status is not from 100 to 999');
+  if (!(status >= 100 && status <= 999 && status % 1 === 0)) throw new H1EncodeError('status is no number from 100 to 999');
   const phrase = reason ?? reasonPhrase(status);
   writer.reserve(STATUS_LINE_BYTES + phrase.length + fieldBytes(fields) + 2);
   const { buffer } = writer;

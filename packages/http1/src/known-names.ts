@@ -48,18 +48,24 @@ const SLOT_MASK = 1023;
 const NO_ID = 255;
 
 /** Open addressing; a slot holds an id or `NO_ID`. The table is a constant, so a peer can lengthen no probe. */
-const SLOTS: Uint8Array = fillSlots();
+const SLOTS: Uint8Array = new Uint8Array(SLOT_MASK + 1).fill(NO_ID);
+/** All names one after another, and where each begins (with one entry more): octets compare faster than characters. */
+const NAME_OCTETS: Uint8Array = new Uint8Array(KNOWN_NAMES.join('').length);
+const NAME_STARTS: Uint16Array = new Uint16Array(KNOWN_NAMES.length + 1);
+fillTables();
 
 /** Id of the name `bytes[start, end)` whose lower-case octets hash to `hash`, or `ID_UNKNOWN`. */
 export function knownNameId(bytes: Uint8Array, start: number, end: number, hash: number): number {
+  const octets = NAME_OCTETS;
+  const tokenLower = TOKEN_LOWER;
   const length = end - start;
   for (let slot = slotOf(hash); ; slot = (slot + 1) & SLOT_MASK) {
     const id = SLOTS[slot] as number;
     if (id === NO_ID) return ID_UNKNOWN;
-    const name = KNOWN_NAMES[id] as string;
-    if (name.length !== length) continue;
+    const nameStart = NAME_STARTS[id] as number;
+    if ((NAME_STARTS[id + 1] as number) - nameStart !== length) continue;
     let i = 0;
-    while (i < length && name.charCodeAt(i) === TOKEN_LOWER[bytes[start + i] as number]) i++;
+    while (i < length && octets[nameStart + i] === tokenLower[bytes[start + i] as number]) i++;
     if (i === length) return id;
   }
 }
@@ -68,14 +74,17 @@ function slotOf(hash: number): number {
   return (hash ^ (hash >>> 15)) & SLOT_MASK;
 }
 
-function fillSlots(): Uint8Array {
-  const slots = new Uint8Array(SLOT_MASK + 1).fill(NO_ID);
+function fillTables(): void {
+  let end = 0;
   KNOWN_NAMES.forEach((name, id) => {
     let hash = 0;
-    for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, NAME_HASH_FACTOR) + name.charCodeAt(i)) | 0;
+    for (let i = 0; i < name.length; i++) {
+      hash = (Math.imul(hash, NAME_HASH_FACTOR) + name.charCodeAt(i)) | 0;
+      NAME_OCTETS[end++] = name.charCodeAt(i);
+    }
+    NAME_STARTS[id + 1] = end;
     let slot = slotOf(hash);
-    while (slots[slot] !== NO_ID) slot = (slot + 1) & SLOT_MASK;
-    slots[slot] = id;
+    while (SLOTS[slot] !== NO_ID) slot = (slot + 1) & SLOT_MASK;
+    SLOTS[slot] = id;
   });
-  return slots;
 }

@@ -187,6 +187,9 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
   /** Makes the head of `text`; undefined with `error` set where it contradicts itself. `facts` are valid during the call only. */
   protected abstract buildHead(text: string, fields: FieldList, facts: FieldFacts): Head | undefined;
 
+  /** Whether `head` is worth keeping for the next message. */
+  protected abstract isRepeatable(head: Head): boolean;
+
   /** Sets the state for what follows `head` (`startBody` and the like) and tells the sink. */
   protected abstract announce(head: Head): void;
 
@@ -309,7 +312,7 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
     if (facts.error !== undefined) return this.failWith(facts.error);
     const head = this.buildHead(text, fields, facts);
     if (head === undefined) return -1;
-    this.cache.keep(bytes, start, end, this.cacheContext, head);
+    if (this.isRepeatable(head)) this.cache.keep(bytes, start, end, this.cacheContext, head);
     this.announce(head);
     return end;
   }

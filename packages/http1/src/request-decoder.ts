@@ -91,6 +91,11 @@ export class H1RequestDecoder extends MessageDecoder<H1RequestHead> {
     };
   }
 
+  /** A connection that becomes a tunnel has no next request. */
+  protected isRepeatable(head: H1RequestHead): boolean {
+    return head.keepAlive && head.upgrade === undefined && head.method !== 'CONNECT';
+  }
+
   protected announce(head: H1RequestHead): void {
     this.startBody(head, head.bodyBytes);
   }

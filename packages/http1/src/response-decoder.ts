@@ -39,15 +39,16 @@ export class H1ResponseDecoder extends MessageDecoder<H1ResponseHead> {
   }
 
   protected scanStartLine(bytes: Uint8Array, base: number, end: number): number {
-    // `HTTP/1.1 200` and one more octet.
-    let at = base + VERSION_BYTES + 4;
-    if (at >= end) return this.refuseLine(bytes, base, end, 'ERR_H1_START_LINE', 'no status line');
+    if (end - base < VERSION_BYTES) return this.refuseLine(bytes, base, end, 'ERR_H1_START_LINE', 'no HTTP version');
     const minorVersion = minorVersionAt(bytes, base);
     if (minorVersion < 0) {
       if (isVersionSyntax(bytes, base)) return this.refuseLine(bytes, base, end, 'ERR_H1_VERSION', 'HTTP version is neither 1.0 nor 1.1');
       return this.refuseLine(bytes, base, end, 'ERR_H1_START_LINE', 'no HTTP version');
     }
     this.minorVersion = minorVersion as 0 | 1;
+    // Behind `HTTP/1.1 200`.
+    let at = base + VERSION_BYTES + 4;
+    if (at >= end) return this.refuseLine(bytes, base, end, 'ERR_H1_STATUS', 'status code is no number from 100 to 999');
     const status = statusAt(bytes, base + VERSION_BYTES + 1);
     if (bytes[base + VERSION_BYTES] !== SP || status < 100) {
       return this.refuseLine(bytes, base, end, 'ERR_H1_STATUS', 'status code is no number from 100 to 999');
@@ -97,6 +98,11 @@ export class H1ResponseDecoder extends MessageDecoder<H1ResponseHead> {
       hasContentLength,
       keepAlive: bodyBytes !== BODY_UNTIL_CLOSE && isPersistent(facts, minorVersion),
     };
+  }
+
+  /** Interim heads would only push out the final one. */
+  protected isRepeatable(head: H1ResponseHead): boolean {
+    return head.keepAlive && head.status >= 200;
   }
 
   protected announce(head: H1ResponseHead): void {
