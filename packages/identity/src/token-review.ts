@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Token review by a Kubernetes API server, and the question as the identity service asks it: for its own audience first, and once more
+ * without one when the reviewer does not know audiences (control-contract §2.3 step 5).
+ */
+import { IDENTITY_AUDIENCE, type TokenReview, type TokenReviewer } from '@weft/pki';
+import type { Resource, ResourceKind, ResourceSource } from '@weft/resources';
+
+interface TokenReviewObject extends Resource<
+  { readonly token: string; readonly audiences?: readonly string[] },
+  { readonly authenticated?: boolean; readonly error?: string; readonly user?: { readonly username?: string } }
+> {}
+
+/** authentication.k8s.io/v1 TokenReview: only ever created, the answer is in its status. */
+const TokenReviewKind: ResourceKind<TokenReviewObject> = {
+  group: 'authentication.k8s.io',
+  version: 'v1',
+  kind: 'TokenReview',
+  plural: 'tokenreviews',
+  isNamespaced: false,
+};
+
+/** A reviewer that asks the API server behind a resource source. */
+export function createKubernetesTokenReviewer(source: ResourceSource): TokenReviewer {
+  return {
+    async review(token, audiences) {
+      const { status = {} } = await source.create(TokenReviewKind, {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenReview',
+        metadata: { name: '' },
+        spec: { token, ...(audiences.length === 0 ? {} : { audiences }) },
+      });
+      const { error } = status;
+      return {
+        authenticated: status.authenticated === true,
+        username: status.user?.username ?? '',
+        ...(error === undefined || error === '' ? {} : { error }),
+      };
+    },
+  };
+}
+
+/** Reviews a token that was sent to the identity service. */
+export async function reviewIdentityToken(reviewer: TokenReviewer, token: string): Promise<TokenReview> {
+  const review = await reviewer.review(token, [IDENTITY_AUDIENCE]);
+  return review.error?.includes('token audiences') ? reviewer.review(token, []) : review;
+}
