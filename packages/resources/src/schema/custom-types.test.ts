@@ -26,9 +26,9 @@ describe('the definitions of the chart', () => {
   it('[CH-01] define every registered custom kind, with the version that Weft reads', () => {
     for (const kind of customKinds) {
       const type = types.find(({ group, kind: name }) => group === kind.group && name === kind.kind);
-      expect(type, kind.kind).toBeDefined();
+      expect(type).toBeDefined();
       expect(type?.plural).toBe(kind.plural);
-      expect(type?.versions.has(kind.version), `${kind.kind} ${kind.version}`).toBe(true);
+      expect(type?.versions.has(kind.version)).toBe(true);
     }
   });
 

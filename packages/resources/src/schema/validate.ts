@@ -72,7 +72,7 @@ function checkValue(schema: StructuralSchema, path: string, value: unknown, erro
 
 function checkString(schema: StructuralSchema, path: string, value: string, errors: FieldError[]): void {
   // Length by code points, as the schema counts; patterns only run on strings that are not over-long.
-  const length = [...value].length;
+  const length = Array.from(value).length;
   if (schema.maxLength !== undefined && length > schema.maxLength) {
     errors.push({ path, reason: 'FieldValueTooLong', message: `Too long: may not be more than ${schema.maxLength} bytes` });
     return;

@@ -44,6 +44,8 @@ export interface WriteOptions {
   readonly fieldManager?: string;
   /** Runs all checks, stores nothing. */
   readonly isDryRun?: boolean;
+  /** Age of a new object, instead of now (RFC 3339). */
+  readonly creationTimestamp?: string;
 }
 
 interface Entry {
@@ -90,6 +92,12 @@ export class ObjectStore {
     const entry = this.entry(resolved.type, namespace, name);
     if (entry === undefined) throw notFound(resolved.type, name);
     return this.view(resolved, entry.object);
+  }
+
+  /** Whether an object of a served kind is there. */
+  has(gvk: Gvk, namespace: string, name: string): boolean {
+    const type = this.find(gvk);
+    return type !== undefined && this.entry(type, namespace, name) !== undefined;
   }
 
   /** All selected objects in the version of `gvk`, by namespace and name. */
@@ -163,6 +171,18 @@ export class ObjectStore {
     return this.write(resolved, old, applied.object, false, applied.owners, options);
   }
 
+  /** Server-side apply of the status of an object that exists; other fields of `input` do not count. */
+  applyStatus(gvk: Gvk, input: ResourceInput, fieldManager: string, options: WriteOptions = {}): Resource {
+    const resolved = this.resolve(gvk);
+    assertHasStatus(resolved, input.metadata.name);
+    const { metadata, status } = candidateOf(resolved, gvk, input) as { metadata: JsonObject; status?: unknown };
+    const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
+    if (old === undefined) throw notFound(resolved.type, String(metadata['name']));
+    const live = this.view(resolved, old.object) as unknown as JsonObject;
+    const applied = applyFields(live, old.owners, status === undefined ? {} : { status }, fieldManager);
+    return this.write(resolved, old, applied.object, true, applied.owners, options);
+  }
+
   /** Removes an object. One with finalizers is only marked, and goes when the last of them does. */
   delete(gvk: Gvk, namespace: string, name: string): Resource {
     const { type } = this.resolve(gvk);
@@ -185,7 +205,7 @@ export class ObjectStore {
    * Puts an object as it stood elsewhere: its uid, creationTimestamp, generation and status are kept. Schema rules apply, admission does
    * not. Replaces what was there.
    */
-  seed(input: ResourceInput): Resource {
+  seed(input: ResourceInput, options: Pick<WriteOptions, 'isDryRun'> = {}): Resource {
     const { group, version } = parseApiVersion(input.apiVersion);
     const gvk = { group, version, kind: input.kind };
     const resolved = this.resolve(gvk);
@@ -197,6 +217,7 @@ export class ObjectStore {
     metadata['uid'] ??= old?.object.metadata.uid ?? this.options.newUid();
     metadata['creationTimestamp'] ??= old?.object.metadata.creationTimestamp ?? this.now();
     if (resolved.type.hasGeneration) metadata['generation'] ??= 1;
+    if (options.isDryRun === true) return candidate as unknown as Resource;
     this.ensureNamespace(resolved.type, metadata);
     return this.commit(resolved.type, old, this.toStorage(resolved, candidate), NO_OWNERS);
   }
@@ -292,7 +313,7 @@ export class ObjectStore {
       if (status !== undefined) candidate['status'] = copyJson(status);
     }
     const metadata = candidate['metadata'] as JsonObject;
-    this.setServerFields(type, metadata, old?.object);
+    this.setServerFields(type, metadata, old?.object, options.creationTimestamp ?? this.now());
     version.rules.normalise(candidate, live);
     this.assertValid(resolved, candidate, live);
     const stored = this.toStorage(resolved, candidate);
@@ -310,10 +331,10 @@ export class ObjectStore {
     return this.view(resolved, isFinished ? this.remove(type, { object: stored, owners }) : this.commit(type, old, stored, owners));
   }
 
-  private setServerFields(type: ResourceType, metadata: JsonObject, old: Resource | undefined): void {
+  private setServerFields(type: ResourceType, metadata: JsonObject, old: Resource | undefined, createdAt: string): void {
     delete metadata['managedFields'];
     metadata['uid'] = old?.metadata.uid ?? this.options.newUid();
-    metadata['creationTimestamp'] = old?.metadata.creationTimestamp ?? this.now();
+    metadata['creationTimestamp'] = old?.metadata.creationTimestamp ?? createdAt;
     if (old === undefined) delete metadata['resourceVersion'];
     else metadata['resourceVersion'] = old.metadata.resourceVersion;
     if (old?.metadata.deletionTimestamp === undefined) delete metadata['deletionTimestamp'];
