@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The encoder's side of the tables (RFC 7541 §2.3): from name, then value, to index. Two levels, because building a
+ * `name + value` key for each field would cost more than the lookup. Each name has one slot that also keeps its static
+ * entries and its indexing rule; the newest value stands in the slot itself, and a map is made only for a second one.
+ */
+import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
+import { indexRuleOf } from './index-policy.ts';
+import { STATIC_NAMES, STATIC_TABLE_LENGTH, STATIC_VALUES } from './static-table.ts';
+
+/** The static entries of one name. */
+interface StaticName {
+  readonly firstIndex: number;
+  readonly indexByValue: ReadonlyMap<string, number>;
+}
+
+const STATIC_BY_NAME: ReadonlyMap<string, StaticName> = collectStaticNames();
+
+function collectStaticNames(): Map<string, StaticName> {
+  const byName = new Map<string, { firstIndex: number; indexByValue: Map<string, number> }>();
+  for (let index = 1; index <= STATIC_TABLE_LENGTH; index++) {
+    const name = STATIC_NAMES[index] as string;
+    let entry = byName.get(name);
+    if (entry === undefined) {
+      entry = { firstIndex: index, indexByValue: new Map() };
+      byName.set(name, entry);
+    }
+    entry.indexByValue.set(STATIC_VALUES[index] as string, index);
+  }
+  return byName;
+}
+
+/** What the encoder knows about one name. Serials count insertions from 1; 0 means none. */
+export class NameSlot {
+  readonly staticIndex: number;
+  readonly staticValues: ReadonlyMap<string, number> | undefined;
+  readonly indexRule: number;
+  newestValue = '';
+  newestSerial = 0;
+  /** Serials of older values. */
+  olderSerials: Map<string, number> | undefined = undefined;
+
+  constructor(name: string) {
+    const fixed = STATIC_BY_NAME.get(name);
+    this.staticIndex = fixed === undefined ? 0 : fixed.firstIndex;
+    this.staticValues = fixed?.indexByValue;
+    this.indexRule = indexRuleOf(name);
+  }
+}
+
+/** The dynamic table as the peer's decoder will have it. */
+export class EncoderTable {
+  maxBytes: number;
+  /** Moves with every change, like `DynamicTable.generation`. */
+  generation = 0;
+  private bytes = 0;
+  private readonly slots: Map<string, NameSlot> = new Map();
+  /** Entries, oldest first, name and value by turns; live from `oldestAt`. */
+  private entries: string[] = [];
+  private oldestAt = 0;
+  private insertedCount = 0;
+  private evictedCount = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  slotOf(name: string): NameSlot | undefined {
+    return this.slots.get(name);
+  }
+
+  /** Remembers a name that has static entries or is about to get a dynamic one. */
+  addSlot(name: string, slot: NameSlot): void {
+    this.slots.set(name, slot);
+  }
+
+  /** The index of the whole field, or 0. */
+  fieldIndex(slot: NameSlot, value: string): number {
+    if (slot.newestSerial !== 0 && slot.newestValue === value) return this.indexOfSerial(slot.newestSerial);
+    const fixed = slot.staticValues?.get(value);
+    if (fixed !== undefined) return fixed;
+    const older = slot.olderSerials?.get(value);
+    return older === undefined ? 0 : this.indexOfSerial(older);
+  }
+
+  /** An index of the name, or 0. */
+  nameIndex(slot: NameSlot): number {
+    if (slot.staticIndex !== 0) return slot.staticIndex;
+    return slot.newestSerial === 0 ? 0 : this.indexOfSerial(slot.newestSerial);
+  }
+
+  /** Inserts as the decoder will on reading the literal. The caller has made sure that the entry fits the table. */
+  insert(name: string, slot: NameSlot, value: string): void {
+    this.generation++;
+    const entryBytes = name.length + value.length + ENTRY_OVERHEAD_BYTES;
+    this.evictTo(this.maxBytes - entryBytes);
+    // Eviction may just have dropped the name's slot.
+    this.slots.set(name, slot);
+    if (slot.newestSerial !== 0) {
+      slot.olderSerials ??= new Map();
+      slot.olderSerials.set(slot.newestValue, slot.newestSerial);
+    }
+    this.insertedCount++;
+    slot.newestValue = value;
+    slot.newestSerial = this.insertedCount;
+    this.entries.push(name, value);
+    this.bytes += entryBytes;
+  }
+
+  resize(maxBytes: number): void {
+    this.generation++;
+    this.maxBytes = maxBytes;
+    this.evictTo(maxBytes);
+  }
+
+  private indexOfSerial(serial: number): number {
+    return STATIC_TABLE_LENGTH + 1 + this.insertedCount - serial;
+  }
+
+  private evictTo(maxBytes: number): void {
+    while (this.bytes > maxBytes && this.evictedCount < this.insertedCount) {
+      const name = this.entries[this.oldestAt] as string;
+      const value = this.entries[this.oldestAt + 1] as string;
+      this.oldestAt += 2;
+      this.evictedCount++;
+      this.bytes -= name.length + value.length + ENTRY_OVERHEAD_BYTES;
+      this.forget(name, value, this.evictedCount);
+    }
+    if (this.oldestAt >= 64 && this.oldestAt * 2 >= this.entries.length) {
+      this.entries = this.entries.slice(this.oldestAt);
+      this.oldestAt = 0;
+    }
+  }
+
+  private forget(name: string, value: string, serial: number): void {
+    const slot = this.slots.get(name);
+    if (slot === undefined) return;
+    if (slot.newestSerial === serial) {
+      // The newest went, so no older one is left.
+      slot.newestSerial = 0;
+      slot.newestValue = '';
+      if (slot.staticIndex === 0) this.slots.delete(name);
+    } else if (slot.olderSerials !== undefined && slot.olderSerials.get(value) === serial) {
+      slot.olderSerials.delete(value);
+    }
+  }
+}

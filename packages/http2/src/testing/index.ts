@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+export {
+  blockFrame,
+  continuationFrame,
+  dataFrame,
+  encodeWith,
+  fieldBlock,
+  frame,
+  type FrameRecord,
+  goawayFrame,
+  headersFrame,
+  literal,
+  type MessageFrameOptions,
+  parseFrames,
+  pingFrame,
+  priorityFrame,
+  rstStreamFrame,
+  settingsAckFrame,
+  settingsFrame,
+  windowUpdateFrame,
+} from './frames.ts';
+export { printFields, RecordingStreamSink, ScriptedPeer } from './scripted-peer.ts';
