@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export {
+  createDestinationService,
+  type DestinationHandlers,
+  type DestinationService,
+  type DestinationServiceInit,
+} from './destination-service.ts';
+export { DEFAULT_DESTINATION_OPTIONS, parseHttp2ClientParams, parseTransportMode, type DestinationOptions } from './options.ts';

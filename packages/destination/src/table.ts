@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A live table of records, fed by one watch. Listeners hear each change once, after the table has it, in the order in which they subscribed:
+ * indexes subscribe first and are up to date when publishers ask them.
+ */
+import type { Resource, ResourceKind, ResourceSource } from '@weft/resources';
+
+import { keyOf, type ClusterRecord } from './records/record.ts';
+
+/** One change; `before` undefined for a new key, `after` undefined for a deleted one. */
+export interface Change<R> {
+  readonly key: string;
+  readonly before: R | undefined;
+  readonly after: R | undefined;
+}
+
+/** Makes a record; undefined leaves the object out. `before` is what the table holds of the same object. */
+export type Projection<R extends ClusterRecord, T extends Resource> = (object: T, before: R | undefined) => R | undefined;
+
+/** Records of one kind by key. */
+export class Table<R extends ClusterRecord> {
+  /** Resolves once the initial objects are here; rejects when the source cannot say whether it serves the kind. */
+  readonly synced: Promise<void>;
+  private readonly records = new Map<string, R>();
+  private readonly listeners: ((change: Change<R>) => void)[] = [];
+  private closeWatch: () => void = () => undefined;
+  private isClosed = false;
+
+  private constructor(start: (table: Table<R>) => Promise<void>) {
+    this.synced = start(this);
+    // Whoever awaits `synced` sees a rejection; without an awaiter it must not end the process.
+    this.synced.catch(() => undefined);
+  }
+
+  /** Watches `kind`. A kind that the source does not serve leaves the table empty, or, if `isRequired`, rejects `synced`. */
+  static watch<R extends ClusterRecord, T extends Resource>(
+    source: ResourceSource,
+    kind: ResourceKind<T>,
+    project: Projection<R, T>,
+    isRequired: boolean,
+  ): Table<R> {
+    return new Table<R>(async (table) => {
+      if (!(await source.supports(kind))) {
+        if (isRequired) throw new Error(`${kind.plural} are not served`);
+        return;
+      }
+      if (table.isClosed) return;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const watch = source.watch(kind, undefined, (event) => {
+        if (event.type === 'synced') resolve();
+        else if (event.type === 'deleted') table.replace(keyOf(event.object.metadata.namespace, event.object.metadata.name), undefined);
+        else table.put(event.object, project);
+      });
+      table.closeWatch = (): void => watch.close();
+      await promise;
+    });
+  }
+
+  get size(): number {
+    return this.records.size;
+  }
+
+  get(key: string): R | undefined {
+    return this.records.get(key);
+  }
+
+  values(): IterableIterator<R> {
+    return this.records.values();
+  }
+
+  /** Subscribes for the life of the table. */
+  onChange(listener: (change: Change<R>) => void): void {
+    this.listeners.push(listener);
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.closeWatch();
+  }
+
+  private put<T extends Resource>(object: T, project: Projection<R, T>): void {
+    const key = keyOf(object.metadata.namespace, object.metadata.name);
+    this.replace(key, project(object, this.records.get(key)));
+  }
+
+  private replace(key: string, after: R | undefined): void {
+    const before = this.records.get(key);
+    if (after === undefined) {
+      if (!this.records.delete(key)) return;
+    } else {
+      this.records.set(key, after);
+    }
+    for (const listener of this.listeners) listener({ key, before, after });
+  }
+}
+
+/** Records by a derived key, kept up to date with their table. */
+export class TableIndex<R extends ClusterRecord> {
+  private readonly keysOf: (record: R) => readonly string[];
+  private readonly byKey = new Map<string, Map<string, R>>();
+
+  /** `keysOf` must depend on the record alone. */
+  constructor(table: Table<R>, keysOf: (record: R) => readonly string[]) {
+    this.keysOf = keysOf;
+    for (const record of table.values()) this.add(record);
+    table.onChange(({ before, after }) => {
+      if (before !== undefined) this.remove(before);
+      if (after !== undefined) this.add(after);
+    });
+  }
+
+  /** The records with this key, in no order. */
+  get(key: string): readonly R[] {
+    const records = this.byKey.get(key);
+    return records === undefined ? [] : [...records.values()];
+  }
+
+  private add(record: R): void {
+    for (const key of this.keysOf(record)) {
+      const records = this.byKey.get(key);
+      if (records === undefined) this.byKey.set(key, new Map([[record.key, record]]));
+      else records.set(record.key, record);
+    }
+  }
+
+  private remove(record: R): void {
+    for (const key of this.keysOf(record)) {
+      const records = this.byKey.get(key);
+      records?.delete(record.key);
+      if (records?.size === 0) this.byKey.delete(key);
+    }
+  }
+}
