@@ -4,7 +4,7 @@
  * native code writes to is a page of its own ArrayBuffer, which lies outside the V8 heap, and stays referenced by this module: a
  * small typed array would move, and a collected one would be overwritten (design §3).
  */
-import { dlopen, getRawPointer } from 'node:ffi';
+import process from 'node:process';
 import { ipv6Text } from './socket-address.ts';
 import type { SocketAddress } from './types.ts';
 
@@ -58,6 +58,8 @@ export function setUserTimeout(fd: number, timeoutMs: number): boolean {
 
 function load(): Libc {
   if (libc !== undefined) return libc;
+  // Loaded at first use: node:ffi is experimental and warns on import. Weft runs on a pinned Node that has it.
+  const { dlopen, getRawPointer } = process.getBuiltinModule('node:ffi');
   // No path: the symbols of the process itself, whichever C library it was linked with.
   const loaded = dlopen(null, {
     getsockopt: { arguments: ['i32', 'i32', 'i32', 'pointer', 'pointer'], return: 'i32' },
