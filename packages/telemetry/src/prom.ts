@@ -14,3 +14,22 @@ export function promRegistry(): Registry {
   collectDefaultMetrics({ register: registry });
   return registry;
 }
+
+/** Makes metric families by name; a second call with one name gives the same family. */
+export interface PromMetricFactory {
+  counter(name: string, help: string, labelNames: readonly string[]): Counter;
+  gauge(name: string, help: string, labelNames: readonly string[]): Gauge;
+  histogram(name: string, help: string, labelNames: readonly string[], buckets: readonly number[]): Histogram;
+}
+
+/** A factory over a registry, as the control plane's services take it. */
+export function promMetricFactory(registry: Registry): PromMetricFactory {
+  const find = <F>(name: string, create: () => F): F => (registry.getSingleMetric(name) as F | undefined) ?? create();
+  const registers = [registry];
+  return {
+    counter: (name, help, labelNames) => find(name, () => new Counter({ name, help, labelNames, registers })),
+    gauge: (name, help, labelNames) => find(name, () => new Gauge({ name, help, labelNames, registers })),
+    histogram: (name, help, labelNames, buckets) =>
+      find(name, () => new Histogram({ name, help, labelNames, buckets: [...buckets], registers })),
+  };
+}

@@ -42,19 +42,35 @@ export function escapeText(text: string): string {
 
 /** A value as the plain form writes it. */
 export function plainValue(value: LogValue): string {
-  if (isList(value)) return `[${value.map(escapeText).join(', ')}]`;
-  if (typeof value === 'object') return `"${escapeText(value.quoted).replaceAll('"', '\\"')}"`;
-  return typeof value === 'string' ? escapeText(value) : String(value);
+  if (isList(value)) return `[${value.map((one) => escapeText(textOf(one))).join(', ')}]`;
+  if (isQuoted(value)) return `"${escapeText(textOf(value.quoted)).replaceAll('"', '\\"')}"`;
+  return escapeText(textOf(value));
 }
 
 /** A value as JSON may hold it. */
 export function jsonValue(value: LogValue): string | number | boolean {
-  if (isList(value)) return `[${value.map(escapeText).join(', ')}]`;
-  if (typeof value === 'object') return escapeText(value.quoted);
-  if (typeof value === 'bigint' || value === undefined) return String(value);
-  return typeof value === 'string' ? escapeText(value) : value;
+  if (isList(value)) return `[${value.map((one) => escapeText(textOf(one))).join(', ')}]`;
+  if (isQuoted(value)) return escapeText(textOf(value.quoted));
+  if (typeof value === 'boolean' || (typeof value === 'number' && Number.isFinite(value))) return value;
+  return escapeText(textOf(value));
+}
+
+// Callers behind wider interfaces may hand over anything; a log call must neither throw nor print `[object Object]`.
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (typeof value !== 'object' || value === null) return String(value);
+  if (value instanceof Error) return value.message;
+  try {
+    return JSON.stringify(value) ?? '';
+  } catch {
+    return '(unprintable)';
+  }
 }
 
 function isList(value: LogValue): value is readonly string[] {
   return Array.isArray(value);
+}
+
+function isQuoted(value: LogValue): value is QuotedText {
+  return typeof value === 'object' && value !== null && 'quoted' in value;
 }

@@ -94,6 +94,20 @@ describe('values', () => {
   });
 });
 
+describe('values that the type does not allow', () => {
+  it('are printed and never throw', () => {
+    const circular: Record<string, unknown> = {};
+    circular['self'] = circular;
+    const odd = { a: null, b: { c: 1 }, d: new Error('why'), e: circular, f: [1, { g: 2 }], h: Number.NaN } as unknown as LogFields;
+    const plain = capture('plain');
+    plain.log.info('m', odd);
+    expect(plain.lines[0]).toContain('m a=null b={"c":1} d=why e=(unprintable) f=[1, {"g":2}] h=NaN\n');
+    const json = capture('json');
+    json.log.info('m', odd);
+    expect(JSON.parse(json.lines[0] ?? '')).toMatchObject({ fields: { a: 'null', b: '{"c":1}', d: 'why', e: '(unprintable)', h: 'NaN' } });
+  });
+});
+
 describe('filters', () => {
   const enabled = (filter: string, target: string, span?: [string, LogFields]): string[] => {
     let log = capture('plain', { filter }).log.withTarget(target);
