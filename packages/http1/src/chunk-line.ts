@@ -10,13 +10,35 @@ import { CR, FIELD_CONTENT, HEX_VALUE, HTAB, LF, SEMICOLON, SP, TOKEN_LOWER } fr
 import type { H1Error } from './types.ts';
 
 const SIZE = 0;
-/** Whitespace behind the size: RFC 9112 §7.1.1 allows it before `;` only. */
+/** Whitespace where only `;` may follow: behind the size, or behind a value. */
 const BEFORE_EXTENSION = 1;
-/** Behind `;`: a name must follow. */
-const EXTENSION_NAME = 2;
-const EXTENSION = 3;
-const LINE_END = 4;
-type ChunkLineState = typeof SIZE | typeof BEFORE_EXTENSION | typeof EXTENSION_NAME | typeof EXTENSION | typeof LINE_END;
+const BEFORE_NAME = 2;
+const NAME = 3;
+/** Whitespace behind a name: `=` or `;` must follow. */
+const BEHIND_NAME = 4;
+const BEFORE_VALUE = 5;
+const TOKEN_VALUE = 6;
+const QUOTED_VALUE = 7;
+/** Behind a backslash in a quoted value. */
+const QUOTED_PAIR = 8;
+const BEHIND_QUOTED_VALUE = 9;
+const LINE_END = 10;
+type ChunkLineState =
+  | typeof SIZE
+  | typeof BEFORE_EXTENSION
+  | typeof BEFORE_NAME
+  | typeof NAME
+  | typeof BEHIND_NAME
+  | typeof BEFORE_VALUE
+  | typeof TOKEN_VALUE
+  | typeof QUOTED_VALUE
+  | typeof QUOTED_PAIR
+  | typeof BEHIND_QUOTED_VALUE
+  | typeof LINE_END;
+
+const EQUALS = 0x3d;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
 
 /** Decodes one chunk-size line after another; `begin` before each. */
 export class ChunkLine {
@@ -50,28 +72,12 @@ export class ChunkLine {
         case SIZE:
           this.recvSizeOctet(octet);
           break;
-        case BEFORE_EXTENSION:
-          if (octet === SEMICOLON) this.state = EXTENSION_NAME;
-          else if (octet !== SP && octet !== HTAB) this.fail('ERR_H1_CHUNK_SIZE', 'whitespace after a chunk size');
-          this.countExtension();
-          break;
-        case EXTENSION_NAME:
-          if (TOKEN_LOWER[octet] !== 0) this.state = EXTENSION;
-          else if (octet !== SP && octet !== HTAB) this.fail('ERR_H1_CHUNK_SIZE', 'chunk extension without name');
-          this.countExtension();
-          break;
-        case EXTENSION:
-          if (octet === CR) {
-            this.state = LINE_END;
-          } else {
-            if (FIELD_CONTENT[octet] !== 1) this.fail('ERR_H1_CHUNK_SIZE', 'control character in a chunk extension');
-            this.countExtension();
-          }
-          break;
         case LINE_END:
           if (octet === LF) this.isComplete = true;
           else this.fail('ERR_H1_LINE_TERMINATOR', 'CR without LF after a chunk size');
           return at;
+        default:
+          this.recvExtensionOctet(octet);
       }
       if (this.error !== undefined) return at;
     }
@@ -91,7 +97,7 @@ export class ChunkLine {
     } else if (octet === CR) {
       this.state = LINE_END;
     } else if (octet === SEMICOLON) {
-      this.state = EXTENSION_NAME;
+      this.state = BEFORE_NAME;
       this.countExtension();
     } else if (octet === SP || octet === HTAB) {
       this.state = BEFORE_EXTENSION;
@@ -103,6 +109,43 @@ export class ChunkLine {
     }
   }
 
+  /** chunk-ext = *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] ) (RFC 9112 §7.1.1). */
+  private recvExtensionOctet(octet: number): void {
+    const next = this.extensionState(octet);
+    if (next < 0) this.fail('ERR_H1_CHUNK_SIZE', 'malformed chunk extension');
+    else this.state = next as ChunkLineState;
+    if (next !== LINE_END) this.countExtension();
+  }
+
+  private extensionState(octet: number): ChunkLineState | -1 {
+    const isBlank = octet === SP || octet === HTAB;
+    const isToken = TOKEN_LOWER[octet] !== 0;
+    switch (this.state) {
+      case BEFORE_EXTENSION:
+        return isBlank ? BEFORE_EXTENSION : octet === SEMICOLON ? BEFORE_NAME : -1;
+      case BEFORE_NAME:
+        return isBlank ? BEFORE_NAME : isToken ? NAME : -1;
+      case NAME:
+        if (isToken) return NAME;
+        return octet === EQUALS ? BEFORE_VALUE : isBlank ? BEHIND_NAME : endOfExtension(octet);
+      case BEHIND_NAME:
+        return isBlank ? BEHIND_NAME : octet === EQUALS ? BEFORE_VALUE : octet === SEMICOLON ? BEFORE_NAME : -1;
+      case BEFORE_VALUE:
+        return isBlank ? BEFORE_VALUE : octet === QUOTE ? QUOTED_VALUE : isToken ? TOKEN_VALUE : -1;
+      case TOKEN_VALUE:
+        return isToken ? TOKEN_VALUE : isBlank ? BEFORE_EXTENSION : endOfExtension(octet);
+      case QUOTED_VALUE:
+        if (octet === QUOTE) return BEHIND_QUOTED_VALUE;
+        return octet === BACKSLASH ? QUOTED_PAIR : FIELD_CONTENT[octet] === 1 ? QUOTED_VALUE : -1;
+      case QUOTED_PAIR:
+        return FIELD_CONTENT[octet] === 1 ? QUOTED_VALUE : -1;
+      case BEHIND_QUOTED_VALUE:
+        return isBlank ? BEFORE_EXTENSION : endOfExtension(octet);
+      default:
+        return -1;
+    }
+  }
+
   private countExtension(): void {
     this.extensionBytes += 1;
     if (this.extensionBytes > this.maxExtensionBytes) this.fail('ERR_H1_CHUNK_EXTENSION_TOO_LARGE', 'chunk extensions too long');
@@ -111,4 +154,8 @@ export class ChunkLine {
   private fail(code: H1Error['code'], message: string): void {
     this.error ??= h1Error(code, message);
   }
+}
+
+function endOfExtension(octet: number): ChunkLineState | -1 {
+  return octet === CR ? LINE_END : octet === SEMICOLON ? BEFORE_NAME : -1;
 }

@@ -23,5 +23,8 @@ export const STRICT_H1: H1Leniency = { bareLf: false };
  */
 export const MAX_CHUNK_SIZE_DIGITS = 16;
 
-/** Empty lines that are skipped before a request line; RFC 9112 §2.2 asks for at least one. */
+/**
+ * Empty lines that are skipped before a start line. RFC 9112 §2.2 asks servers for at least one; clients commonly allow it
+ * too, for servers that send CRLF behind a body.
+ */
 export const MAX_LEADING_EMPTY_LINES = 1;

@@ -14,7 +14,7 @@ import { h1Error } from './errors.ts';
 import { FieldFacts } from './field-facts.ts';
 import { FieldScanner, hasLf, SCAN_COMPLETE, SCAN_ERROR, SCAN_INCOMPLETE, type ScanResult } from './field-scanner.ts';
 import { HeadCache } from './head-cache.ts';
-import { DEFAULT_H1_LIMITS, STRICT_H1 } from './limits.ts';
+import { DEFAULT_H1_LIMITS, MAX_LEADING_EMPTY_LINES, STRICT_H1 } from './limits.ts';
 import { CR, LF } from './octets.ts';
 import { SectionBuffer } from './section-buffer.ts';
 import type { H1Decoder, H1Error, H1ErrorCode, H1Leniency, H1Limits, H1Sink } from './types.ts';
@@ -172,9 +172,6 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
     }
   }
 
-  /** Whether empty lines may precede the start line (RFC 9112 §2.2: requests only), and how many. */
-  protected abstract readonly maxEmptyLines: number;
-
   /** Distinguishes what equal heads mean; see `HeadCache`. */
   protected abstract readonly cacheContext: number;
 
@@ -226,7 +223,7 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
   }
 
   private recvLeadingLine(chunk: Uint8Array, at: number): number {
-    if (this.emptyLineCount === this.maxEmptyLines) return this.fail('ERR_H1_START_LINE', 'empty line instead of a start line');
+    if (this.emptyLineCount === MAX_LEADING_EMPTY_LINES) return this.fail('ERR_H1_START_LINE', 'empty line instead of a start line');
     if (chunk[at] === LF) return this.recvLeadingLf(chunk, at);
     this.state = EMPTY_LINE_LF;
     return at + 1;

@@ -7,7 +7,6 @@ import { Buffer } from 'node:buffer';
 import type { FieldList } from '@weft/bytes';
 import { type FieldFacts, isPersistent, NO_CONTENT_LENGTH } from './field-facts.ts';
 import { checkHost, HOST_INVALID } from './host.ts';
-import { MAX_LEADING_EMPTY_LINES } from './limits.ts';
 import { BODY_CHUNKED, IDLE, MessageDecoder } from './message-decoder.ts';
 import { CR, LF, SP, TARGET, TOKEN_LOWER } from './octets.ts';
 import { targetFormOf } from './request-target.ts';
@@ -16,7 +15,6 @@ import type { H1Leniency, H1Limits, H1RequestHead, H1Sink } from './types.ts';
 
 /** Decodes the requests of one connection. After each `onEnd` it waits for `next()`. */
 export class H1RequestDecoder extends MessageDecoder<H1RequestHead> {
-  protected readonly maxEmptyLines: number = MAX_LEADING_EMPTY_LINES;
   protected readonly cacheContext: number = 0;
   /** Of the request line being decoded, relative to the head; the target starts one behind the method. */
   private methodEnd = 0;

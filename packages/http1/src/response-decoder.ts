@@ -20,7 +20,6 @@ const NOT_MODIFIED = 304;
 
 /** Decodes the responses of one connection. Call `expect` before each. */
 export class H1ResponseDecoder extends MessageDecoder<H1ResponseHead> {
-  protected readonly maxEmptyLines: number = 0;
   protected cacheContext: number = TO_ANY;
   /** Of the status line being decoded; the reason's bounds are relative to the head. */
   private minorVersion: 0 | 1 = 1;
