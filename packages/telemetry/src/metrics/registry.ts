@@ -47,11 +47,11 @@ export class MetricRegistry {
 
   /** A family of counters. In the openmetrics layout the name may be given with or without `_total`. */
   counter(name: string, help: string, labelNames?: readonly string[], options: FamilyOptions = {}): CounterFamily {
-    return this.declare(name, CounterFamily, () => new CounterFamily(name, help, labelNames, options, this.limits));
+    return this.familyOf(name, CounterFamily, () => new CounterFamily(name, help, labelNames, options, this.limits));
   }
 
   gauge(name: string, help: string, labelNames?: readonly string[], options: FamilyOptions = {}): GaugeFamily {
-    return this.declare(name, GaugeFamily, () => new GaugeFamily(name, help, labelNames, options, this.limits));
+    return this.familyOf(name, GaugeFamily, () => new GaugeFamily(name, help, labelNames, options, this.limits));
   }
 
   /** `bounds`: upper bounds in the family's unit, ascending, without +Inf. */
@@ -62,7 +62,7 @@ export class MetricRegistry {
     labelNames?: readonly string[],
     options: FamilyOptions = {},
   ): HistogramFamily {
-    return this.declare(name, HistogramFamily, () => new HistogramFamily(name, help, bounds, labelNames, options, this.limits));
+    return this.familyOf(name, HistogramFamily, () => new HistogramFamily(name, help, bounds, labelNames, options, this.limits));
   }
 
   /** The whole text: legacy families, then the others, each in order of declaration, then `# EOF`. */
@@ -78,7 +78,7 @@ export class MetricRegistry {
     return `${legacy}${openMetrics}# EOF\n`;
   }
 
-  private declare<F extends AnyFamily>(name: string, kind: abstract new (...args: never[]) => F, create: () => F): F {
+  private familyOf<F extends AnyFamily>(name: string, kind: abstract new (...args: never[]) => F, create: () => F): F {
     const found = this.families.get(name);
     if (found === undefined) {
       const family = create();
