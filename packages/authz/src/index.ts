@@ -1,2 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export { AuthorizationSet, type TlsClient, compileAuthorizations } from './authorization-set.ts';
+export { type DefaultPolicyName, defaultPolicy, isDefaultPolicyName, loopbackAuthorization } from './default-policy.ts';
+export { Cidr, type CidrError, type CidrErrorCode, CidrSet, parseCidr, parseCidrSet } from './cidr.ts';
