@@ -8,7 +8,7 @@ import type { ResourceSource } from '@weft/resources';
 import { type InboundHandlers, inboundHandlers } from './inbound/inbound-service.ts';
 import { DependencyGraph } from './index/dependency-graph.ts';
 import { PolicyIndex } from './index/policy-index.ts';
-import { type Watches, startWatches } from './index/watches.ts';
+import { startWatches } from './index/watches.ts';
 import { type OutboundHandlers, outboundHandlers } from './outbound/outbound-service.ts';
 import { policyConfig } from './policy-config.ts';
 import { LeaseElection } from './status/lease-election.ts';
@@ -62,7 +62,7 @@ export function createPolicyController(parts: PolicyControllerParts): PolicyCont
     deploymentName: options.policyDeploymentName,
     onLeadership: (isLeading) => statusController.lead(isLeading),
   });
-  const watches = startWatches(index, source, log);
+  const watches = startWatches(index, source, log, clock);
   let isReady = false;
   let isClosed = false;
   const ready = start();
@@ -89,7 +89,7 @@ export function createPolicyController(parts: PolicyControllerParts): PolicyCont
     },
     async close(): Promise<void> {
       isClosed = true;
-      (watches satisfies Watches).close();
+      watches.close();
       await election.close();
       statusController.close();
     },

@@ -32,7 +32,8 @@ interface Cell<T> {
   value: T;
 }
 
-/** Derived values and their dependencies. `defer` runs a flush soon, but not now; `onError` hears of a derivation that threw. */
+/** Derived values and their dependencies. `defer` runs a flush soon, but not now; `onError` hears of a
+ * derivation or an observer that threw. */
 export class DependencyGraph {
   private readonly defer: (run: () => void) => void;
   private readonly onError: (error: unknown, name: string) => void;
@@ -111,7 +112,14 @@ export class DependencyGraph {
     cell.keys = keys;
     if (cell.derivation.equal(cell.value, value)) return;
     cell.value = value;
-    for (const listener of cell.listeners) listener(value);
+    for (const listener of cell.listeners) {
+      try {
+        listener(value);
+      } catch (error) {
+        // One observer's trouble is not the next one's.
+        this.onError(error, cell.name);
+      }
+    }
   }
 
   private drop(cell: Cell<unknown>): void {

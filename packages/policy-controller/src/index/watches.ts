@@ -27,7 +27,7 @@ import {
 } from '@weft/resources';
 import { POLICY_GROUP } from '../inbound/authz-message.ts';
 import { GATEWAY_GROUP } from '../route/route-record.ts';
-import type { PolicyLog } from '../types.ts';
+import type { PolicyClock, PolicyLog } from '../types.ts';
 import type { ObjectCache } from './object-cache.ts';
 import type { PolicyIndex } from './policy-index.ts';
 
@@ -40,13 +40,16 @@ export interface Watches {
 /** Label that the injector puts on meshed pods, with the namespace of their control plane. */
 const CONTROL_PLANE_LABEL = 'linkerd.io/control-plane-ns';
 
+/** Milliseconds between questions to a source that does not answer. */
+const RETRY_MS = 1000;
+
 /** Watches everything into the index. */
-export function startWatches(index: PolicyIndex, source: ResourceSource, log: PolicyLog): Watches {
+export function startWatches(index: PolicyIndex, source: ResourceSource, log: PolicyLog, clock: PolicyClock): Watches {
   const open: Watch[] = [];
   let isClosed = false;
 
   async function follow<R extends Resource, T>(kind: ResourceKind<R>, cache: ObjectCache<R, T>, selector?: Selector): Promise<void> {
-    if (!(await source.supports(kind))) {
+    if (!(await isServed(kind))) {
       log.info('not watching a kind that is not served', { group: kind.group, version: kind.version, kind: kind.kind });
       return;
     }
@@ -59,6 +62,21 @@ export function startWatches(index: PolicyIndex, source: ResourceSource, log: Po
         }),
       );
     });
+  }
+
+  /** Asks until there is an answer: a source that is away when the process starts must not end it. */
+  async function isServed(kind: ResourceKind): Promise<boolean> {
+    for (;;) {
+      try {
+        return await source.supports(kind);
+      } catch (error) {
+        if (isClosed) return false;
+        log.warn('the source does not answer', { kind: kind.kind, error: error instanceof Error ? error.message : String(error) });
+        await new Promise<void>((resolve) => {
+          clock.setTimer(resolve, RETRY_MS);
+        });
+      }
+    }
   }
 
   const meshed: Selector = { labels: { [CONTROL_PLANE_LABEL]: index.config.controlPlaneNamespace } };
