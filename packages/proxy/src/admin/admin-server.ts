@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The admin endpoints (proxy-contract §2.6) as an HttpHandler on the proxy's own codecs: plaintext or mesh TLS, HTTP/1 or HTTP/2, the
+ * inbound policy of the admin port applied to everybody but loopback.
+ */
+import { Buffer } from 'node:buffer';
+import { gzipSync } from 'node:zlib';
+import { type FieldList, fieldValue } from '@weft/bytes';
+import { type ByteStream, type SocketAddress, acceptTls } from '@weft/net';
+import type { ProxyConfig } from '../config/types.ts';
+import type { Discovery } from '../discovery/types.ts';
+import { detectProtocol } from '../http/detect-protocol.ts';
+import { H1ServerConnection } from '../http/h1-server.ts';
+import { H2ServerConnection } from '../http/h2-server.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import { HTTP_1_1, type HttpHandler, type RequestSink, type ServerStream } from '../http/types.ts';
+import type { LocalIdentity } from '../identity/types.ts';
+import { type InboundClient, clientTls } from '../inbound/client.ts';
+import { CompiledInboundPolicy, authorizeRequest } from '../inbound/inbound-policy.ts';
+import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
+import { isLoopback } from '../outbound/outbound-server.ts';
+import type { Clock } from '../runtime.ts';
+import { peekTls } from '../tcp/peek-tls.ts';
+
+const DETECT_TIMEOUT_MS = 1000;
+/** A PUT body beyond this is refused. */
+const MAX_BODY_BYTES = 16 * 1024;
+
+export interface AdminDeps {
+  readonly config: ProxyConfig;
+  readonly identity: LocalIdentity;
+  readonly discovery: Discovery;
+  readonly clock: Clock;
+  readonly metrics: InboundMetrics;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  isReady(): boolean;
+  renderMetrics(): string;
+  logFilter: { get(): string; /** Returns what is wrong with the text. */ set(text: string): string | undefined };
+  shutdown(): void;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body?: string | Buffer;
+  readonly contentType?: string;
+  readonly fields?: FieldList;
+}
+
+export class AdminServer {
+  private readonly deps: AdminDeps;
+  private policy: CompiledInboundPolicy | undefined = undefined;
+  private serverLabels: Record<string, string> = {};
+  private readonly connections = new Set<{ drain(): void }>();
+
+  constructor(deps: AdminDeps) {
+    this.deps = deps;
+    deps.discovery.inbound(deps.config.adminListen.port).watch((policy) => {
+      this.policy = new CompiledInboundPolicy(policy);
+      const { group, kind, name } = policy.meta;
+      this.serverLabels = { srv_group: group, srv_kind: kind, srv_name: name, srv_port: String(deps.config.adminListen.port) };
+    });
+  }
+
+  accept(stream: ByteStream): void {
+    const { clock, identity } = this.deps;
+    const plain = (): void => this.serve(stream, { ip: stream.remote.ip, port: stream.remote.port, tls: { kind: 'none', reason: 'no_tls_from_remote' } }, 'http/1');
+    peekTls(
+      stream,
+      DETECT_TIMEOUT_MS,
+      clock,
+      (peek) => {
+        const contexts = identity.tls;
+        if (peek.kind !== 'sni' || peek.sni !== identity.serverName || contexts === undefined) {
+          plain();
+          return;
+        }
+        acceptTls(
+          stream,
+          contexts.server,
+          { timeoutMs: DETECT_TIMEOUT_MS },
+          {
+            onSecure: (secure, peer) => this.serve(secure, { ip: secure.remote.ip, port: secure.remote.port, tls: clientTls(peer) }, 'http/2'),
+            onError: () => {},
+          },
+        );
+      },
+      () => {},
+    );
+  }
+
+  close(): void {
+    for (const connection of this.connections) connection.drain();
+  }
+
+  private serve(stream: ByteStream, client: InboundClient, fallback: 'http/1' | 'http/2'): void {
+    detectProtocol(
+      stream,
+      DETECT_TIMEOUT_MS,
+      this.deps.clock,
+      (detected) => {
+        const protocol = detected === 'read_timeout' ? fallback : detected;
+        const handler: HttpHandler = {
+          onRequest: (head, server) => this.request(head as ProxyRequestHead, server, client),
+          onConnectionClose: () => this.connections.delete(connection),
+        };
+        const connection =
+          protocol === 'http/2' ? new H2ServerConnection(stream, handler, {}, this.deps.clock.now) : new H1ServerConnection(stream, handler);
+        this.connections.add(connection);
+        connection.start();
+      },
+      () => {},
+    );
+  }
+
+  private request(head: ProxyRequestHead, server: ServerStream, client: InboundClient): RequestSink {
+    let body = '';
+    let bytes = 0;
+    const sink: RequestSink = {
+      onRequestBody: (chunk, start, end) => {
+        bytes += end - start;
+        if (bytes <= MAX_BODY_BYTES) body += Buffer.from(chunk.subarray(start, end)).toString('latin1');
+        server.consumed(end - start);
+      },
+      onRequestEnd: () => this.answer(head, server, client, body),
+      onRequestAbort: () => {},
+      onResponseWritable: () => {},
+    };
+    if (head.bodyBytes === 0) this.answer(head, server, client, '');
+    return sink;
+  }
+
+  private answer(head: ProxyRequestHead, server: ServerStream, client: InboundClient, body: string): void {
+    const refusal = this.authorize(head, client);
+    const answer = refusal ?? this.route(head, client, body);
+    const content = answer.body === undefined ? EMPTY : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
+    const fields: FieldList = [...(answer.fields ?? [])];
+    if (answer.contentType !== undefined) fields.push('content-type', answer.contentType);
+    fields.push('content-length', String(content.length));
+    const end = content.length === 0 || head.method === 'HEAD';
+    server.sendResponse({ version: HTTP_1_1, status: answer.status, fields, bodyBytes: content.length }, end);
+    if (end) return;
+    server.sendBody(content, 0, content.length);
+    server.sendEnd(undefined);
+  }
+
+  private authorize(head: ProxyRequestHead, client: InboundClient): Answer | undefined {
+    if (isLoopback(client.ip) || this.policy === undefined) return undefined;
+    const target: SocketAddress = this.deps.config.adminListen;
+    const found = this.policy.match(head);
+    if (found === undefined) {
+      this.deps.metrics.routeNotFound(target, this.serverLabels, client);
+      return { status: 404 };
+    }
+    const authorization = authorizeRequest(found.binding, client);
+    if (authorization === undefined) {
+      this.deps.metrics.deniedRequest(target, this.serverLabels, client, found.binding.meta);
+      return { status: 403 };
+    }
+    this.deps.metrics.allowedRequest(target, this.serverLabels, client, found.binding.meta, authorization.meta, head).requests.value += 1;
+    return undefined;
+  }
+
+  private route(head: ProxyRequestHead, client: InboundClient, body: string): Answer {
+    const { deps } = this;
+    const query = head.path.indexOf('?');
+    const path = query < 0 ? head.path : head.path.slice(0, query);
+    const isLocal = isLoopback(client.ip);
+    switch (path) {
+      case '/live':
+        return text(200, 'live\n');
+      case '/ready':
+        return deps.isReady() ? text(200, 'ready\n') : text(503, 'not ready\n');
+      case '/metrics': {
+        const metrics = deps.renderMetrics();
+        return (fieldValue(head.fields, 'accept-encoding') ?? '').includes('gzip')
+          ? { status: 200, body: gzipSync(metrics), contentType: TEXT, fields: ['content-encoding', 'gzip'] }
+          : text(200, metrics);
+      }
+      case '/proxy-log-level':
+        if (!isLocal) return NOT_LOCAL;
+        if (head.method === 'GET') return text(200, deps.logFilter.get());
+        if (head.method === 'PUT') {
+          const problem = deps.logFilter.set(body.trim());
+          return problem === undefined ? { status: 204 } : text(400, `${problem}\n`);
+        }
+        return { status: 405, fields: ['allow', 'GET, PUT'] };
+      case '/env.json':
+        return this.environment(query < 0 ? '' : head.path.slice(query + 1), fieldValue(head.fields, 'accept'));
+      case '/shutdown':
+        if (head.method !== 'POST') return { status: 405, fields: ['allow', 'POST'] };
+        if (!isLocal) return NOT_LOCAL;
+        if (!deps.config.isShutdownEndpointEnabled) return text(404, 'shutdown endpoint is not enabled\n');
+        deps.shutdown();
+        return text(200, 'shutdown\n');
+      default:
+        return { status: 404 };
+    }
+  }
+
+  private environment(query: string, accept: string | undefined): Answer {
+    if (accept !== undefined && !/application\/(json|\*)|\*\/\*/.test(accept)) return { status: 406 };
+    if (query.includes('=')) return { status: 400, body: JSON.stringify({ error: 'env.json query parameters may not contain `=` characters' }), contentType: 'application/json' };
+    const { environment } = this.deps;
+    const names = query === '' ? Object.keys(environment) : query.split('&').filter((name) => name !== '');
+    const values = Object.fromEntries(names.map((name) => [name, environment[name] ?? null]));
+    return { status: 200, body: JSON.stringify(values), contentType: 'application/json' };
+  }
+}
+
+const TEXT = 'text/plain';
+const EMPTY = Buffer.alloc(0);
+const NOT_LOCAL: Answer = { status: 403, body: 'Requests are only permitted from localhost.', contentType: TEXT };
+
+function text(status: number, body: string): Answer {
+  return { status, body, contentType: TEXT };
+}

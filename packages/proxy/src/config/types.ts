@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The proxy's configuration after parsing: one field per meaning, units in the names. proxy-contract §1 lists the variables;
+ * parse-config.ts maps them here and refuses what it must.
+ */
+import type { SocketAddress } from '@weft/net';
+
+/** Exponential back-off (§1.1): base grows from min to max, plus up to `jitterRatio` of it. */
+export interface Backoff {
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly jitterRatio: number;
+}
+
+/** `IP:port` or `name:port` of a control-plane service, with the identity its proxy must prove; identity undefined = loopback, plaintext (§1.6). */
+export interface ControlAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly identity: string | undefined;
+}
+
+export interface ServerHttp2Config {
+  readonly initialStreamWindowBytes: number | undefined;
+  readonly initialConnectionWindowBytes: number | undefined;
+  readonly keepAliveIntervalMs: number | undefined;
+  readonly keepAliveTimeoutMs: number | undefined;
+  readonly maxConcurrentStreams: number | undefined;
+  readonly maxFrameBytes: number | undefined;
+  readonly maxHeaderListBytes: number | undefined;
+  readonly maxPendingAcceptResetStreams: number | undefined;
+}
+
+/** Settings that inbound and outbound have each. */
+export interface DirectionConfig {
+  readonly detectTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  readonly connectBackoff: Backoff;
+  readonly acceptKeepAliveMs: number | undefined;
+  readonly acceptUserTimeoutMs: number | undefined;
+  readonly connectKeepAliveMs: number | undefined;
+  readonly connectUserTimeoutMs: number | undefined;
+  readonly listenBacklog: number | undefined;
+  readonly maxInFlight: number;
+  readonly http1PoolIdleTimeoutMs: number;
+  readonly maxIdleConnectionsPerEndpoint: number;
+  readonly httpQueueCapacity: number;
+  readonly httpFailfastTimeoutMs: number;
+  readonly discoveryIdleTimeoutMs: number;
+  readonly serverHttp2: ServerHttp2Config;
+}
+
+export interface ControlStreamLimits {
+  readonly initialTimeoutMs: number | undefined;
+  readonly idleTimeoutMs: number | undefined;
+  readonly lifetimeMs: number | undefined;
+}
+
+/** Everything that the environment can say. */
+export interface ProxyConfig {
+  readonly outboundListen: readonly SocketAddress[];
+  readonly inboundListen: SocketAddress;
+  readonly controlListen: SocketAddress;
+  readonly adminListen: SocketAddress;
+  /** Empty accepts any. */
+  readonly inboundIps: ReadonlySet<string>;
+  readonly inbound: DirectionConfig;
+  readonly outbound: DirectionConfig & { readonly tcpQueueCapacity: number; readonly tcpFailfastTimeoutMs: number };
+  readonly http2ClientStreamWindowBytes: number;
+  readonly http2ClientConnectionWindowBytes: number;
+  readonly isIngressMode: boolean;
+  /** False when the app must never see `l5d-proxy-error` and the like on outbound answers. */
+  readonly emitOutboundHeaders: boolean;
+  readonly destination: ControlAddress;
+  readonly policy: ControlAddress;
+  readonly policyWorkload: string;
+  readonly destinationContext: string;
+  readonly profileSuffixes: readonly string[];
+  readonly profileNetworks: readonly string[];
+  readonly profileInitialTimeoutMs: number;
+  readonly gatewaySuffixes: readonly string[];
+  readonly inboundPorts: readonly number[];
+  readonly inboundOpaquePorts: ReadonlySet<number>;
+  readonly inboundDefaultPolicy: string;
+  readonly clusterNetworks: readonly string[];
+  readonly controlStreamLimits: ControlStreamLimits;
+  readonly trustAnchorsPem: string;
+  readonly identityName: string;
+  readonly serverName: string;
+  readonly identityDir: string;
+  readonly tokenFile: string;
+  readonly identityService: ControlAddress;
+  readonly identityMinRefreshMs: number;
+  readonly identityMaxRefreshMs: number;
+  readonly tapServiceName: string | undefined;
+  readonly metricsRetainIdleMs: number;
+  readonly inboundAuthorityLabels: boolean;
+  readonly outboundHostnameLabels: boolean;
+  readonly isShutdownEndpointEnabled: boolean;
+  readonly shutdownGracePeriodMs: number;
+  readonly log: string;
+  readonly logFormat: 'plain' | 'json';
+  readonly accessLog: 'apache' | 'json' | undefined;
+  readonly coresWanted: number;
+}

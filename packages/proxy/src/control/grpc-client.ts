@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The proxy's own gRPC client on the proxy's own HTTP/2 codec (design §2: neither grpc-js nor node:http2 in the proxy): unary calls and
+ * server streams with binary messages, statuses from trailers, over a channel that balances the resolved addresses of one
+ * control-plane service. gRPC over HTTP/2: PROTOCOL-HTTP2.md.
+ */
+import { Buffer } from 'node:buffer';
+import { type FieldList, fieldValue } from '@weft/bytes';
+import { H2Connection, type H2ConnectionSink, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
+import { type ByteStream, type ByteStreamSink, type NetError, type SocketAddress, connect, connectTls } from '@weft/net';
+import type { ControlAddress } from '../config/types.ts';
+import type { LocalIdentity } from '../identity/types.ts';
+import type { Clock } from '../runtime.ts';
+import { type BackoffState, createBackoffState } from './backoff.ts';
+import type { Backoff } from '../config/types.ts';
+import type { ControlMetrics } from '../metrics/control-metrics.ts';
+
+/** gRPC status codes that callers look at. */
+export const GRPC_OK = 0;
+export const GRPC_CANCELLED = 1;
+export const GRPC_UNKNOWN = 2;
+export const GRPC_INVALID_ARGUMENT = 3;
+export const GRPC_DEADLINE_EXCEEDED = 4;
+export const GRPC_NOT_FOUND = 5;
+export const GRPC_FAILED_PRECONDITION = 9;
+export const GRPC_UNIMPLEMENTED = 12;
+export const GRPC_INTERNAL = 13;
+export const GRPC_UNAVAILABLE = 14;
+
+/** Messages of the control plane beyond this are refused. */
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Calls that wait for a connection at most this long (§5.1: fail-fast 30 s). */
+const CONNECT_WAIT_MS = 30_000;
+
+/** Receives a call's events. `onMessage` views are copies that may be kept. */
+export interface GrpcCallSink {
+  onMessage(message: Uint8Array): void;
+  /** Last call. */
+  onEnd(status: number, message: string): void;
+}
+
+export interface GrpcCall {
+  cancel(): void;
+}
+
+export interface GrpcChannelDeps {
+  readonly address: ControlAddress;
+  readonly identity: LocalIdentity;
+  readonly clock: Clock;
+  readonly backoff: Backoff;
+  readonly connectTimeoutMs: number;
+  readonly keepAliveMs: number | undefined;
+  readonly userTimeoutMs: number | undefined;
+  readonly metrics: ControlMetrics;
+  /** Addresses of the service now; calls back once. */
+  resolve(onResolved: (addresses: readonly SocketAddress[]) => void, onError: (message: string) => void): void;
+  readonly log: { debug(message: string, fields?: Record<string, unknown>): void; warn(message: string, fields?: Record<string, unknown>): void };
+}
+
+interface Pending {
+  readonly path: string;
+  readonly request: Uint8Array;
+  readonly metadata: FieldList;
+  readonly sink: GrpcCallSink;
+  isCancelled: boolean;
+  stream: CallStream | undefined;
+  cancelWait: (() => void) | undefined;
+}
+
+/** A channel to one control-plane service. Connects on the first call, reconnects with back-off while calls wait. */
+export class GrpcChannel {
+  private readonly deps: GrpcChannelDeps;
+  private readonly backoff: BackoffState;
+  private connection: ChannelConnection | undefined = undefined;
+  private isConnecting = false;
+  private cancelRetry: (() => void) | undefined = undefined;
+  private waiting: Pending[] = [];
+  private nextAddress = 0;
+  private isClosed = false;
+  /** Whether the last connect worked: while it did not, nothing may be evicted from the caches (design §3). */
+  isReachable = false;
+
+  /** Plaintext to the own pod (§1.6): stream limits do not apply. */
+  get isLoopback(): boolean {
+    return this.deps.address.identity === undefined;
+  }
+
+  constructor(deps: GrpcChannelDeps) {
+    this.deps = deps;
+    this.backoff = createBackoffState(deps.backoff, deps.clock.random);
+  }
+
+  /** Starts a call with one request message. */
+  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: FieldList = []): GrpcCall {
+    const pending: Pending = { path, request, metadata, sink, isCancelled: false, stream: undefined, cancelWait: undefined };
+    this.deps.metrics.request();
+    if (this.connection?.canCall === true) this.begin(this.connection, pending);
+    else this.wait(pending);
+    return {
+      cancel: () => {
+        if (pending.isCancelled) return;
+        pending.isCancelled = true;
+        pending.cancelWait?.();
+        pending.stream?.cancel();
+        const at = this.waiting.indexOf(pending);
+        if (at >= 0) this.waiting.splice(at, 1);
+      },
+    };
+  }
+
+  close(): void {
+    this.isClosed = true;
+    this.cancelRetry?.();
+    this.connection?.close();
+    for (const pending of this.waiting.splice(0)) this.finish(pending, GRPC_UNAVAILABLE, 'channel closed');
+  }
+
+  private wait(pending: Pending): void {
+    this.waiting.push(pending);
+    pending.cancelWait = this.deps.clock.after(CONNECT_WAIT_MS, () => {
+      const at = this.waiting.indexOf(pending);
+      if (at < 0) return;
+      this.waiting.splice(at, 1);
+      this.finish(pending, GRPC_UNAVAILABLE, 'service in fail-fast');
+    });
+    this.connect();
+  }
+
+  private finish(pending: Pending, status: number, message: string): void {
+    pending.cancelWait?.();
+    if (pending.isCancelled) return;
+    pending.isCancelled = true;
+    this.deps.metrics.response(status);
+    pending.sink.onEnd(status, message);
+  }
+
+  private connect(): void {
+    if (this.isConnecting || this.isClosed || this.cancelRetry !== undefined) return;
+    this.isConnecting = true;
+    this.deps.resolve(
+      (addresses) => {
+        if (addresses.length === 0) this.connectFailed('no addresses');
+        else this.dial(addresses[this.nextAddress++ % addresses.length] as SocketAddress);
+      },
+      (message) => this.connectFailed(message),
+    );
+  }
+
+  private dial(address: SocketAddress): void {
+    const { deps } = this;
+    connect(
+      {
+        host: address.ip,
+        port: address.port,
+        timeoutMs: deps.connectTimeoutMs,
+        ...(deps.keepAliveMs === undefined ? {} : { keepAliveMs: deps.keepAliveMs }),
+        ...(deps.userTimeoutMs === undefined ? {} : { userTimeoutMs: deps.userTimeoutMs }),
+      },
+      {
+        onConnect: (stream) => {
+          const { identity } = deps.address;
+          if (identity === undefined) {
+            this.connected(stream);
+            return;
+          }
+          const contexts = deps.identity.tls;
+          if (contexts === undefined) {
+            stream.destroy();
+            this.connectFailed('this proxy has no certificate yet');
+            return;
+          }
+          connectTls(
+            stream,
+            contexts.client,
+            { serverName: identity, expectedIdentity: identity, timeoutMs: deps.connectTimeoutMs * 10 },
+            { onSecure: (secure) => this.connected(secure), onError: (error) => this.connectFailed(error.message) },
+          );
+        },
+        onError: (error) => this.connectFailed(error.message),
+      },
+    );
+  }
+
+  private connected(stream: ByteStream): void {
+    this.isConnecting = false;
+    if (this.isClosed) {
+      stream.destroy();
+      return;
+    }
+    this.backoff.reset();
+    this.isReachable = true;
+    const connection = new ChannelConnection(stream, this.deps.clock.now, () => {
+      if (this.connection === connection) {
+        this.connection = undefined;
+        this.isReachable = false;
+        if (this.waiting.length > 0) this.connect();
+      }
+    });
+    this.connection = connection;
+    for (const pending of this.waiting.splice(0)) {
+      pending.cancelWait?.();
+      if (!pending.isCancelled) this.begin(connection, pending);
+    }
+  }
+
+  private connectFailed(message: string): void {
+    this.isConnecting = false;
+    this.isReachable = false;
+    if (this.isClosed || this.waiting.length === 0) return;
+    const delayMs = this.backoff.next();
+    this.deps.log.debug('control plane connection failed', { addr: `${this.deps.address.host}:${this.deps.address.port}`, error: message });
+    this.cancelRetry = this.deps.clock.after(delayMs, () => {
+      this.cancelRetry = undefined;
+      if (this.waiting.length > 0) this.connect();
+    });
+  }
+
+  private begin(connection: ChannelConnection, pending: Pending): void {
+    const stream = new CallStream((status, message) => this.finish(pending, status, message), pending.sink);
+    pending.stream = stream;
+    const authority = `${this.deps.address.host}:${this.deps.address.port}`;
+    if (!connection.start(authority, pending, stream)) {
+      pending.stream = undefined;
+      this.wait(pending);
+    }
+  }
+}
+
+/** One HTTP/2 connection of the channel. */
+class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
+  private readonly stream: ByteStream;
+  private readonly codec: H2Connection;
+  private readonly now: () => number;
+  private readonly onGone: () => void;
+  private isGone = false;
+
+  constructor(stream: ByteStream, now: () => number, onGone: () => void) {
+    this.stream = stream;
+    this.now = now;
+    this.onGone = onGone;
+    this.codec = new H2Connection({ role: 'client' }, this, stream.out);
+    stream.onBeforeFlush = () => {
+      this.codec.isBlocked = stream.isBlocked;
+      if (this.codec.flush()) stream.schedule();
+    };
+    stream.setSink(this);
+    stream.schedule();
+  }
+
+  get canCall(): boolean {
+    return !this.isGone && this.codec.canRequest;
+  }
+
+  start(authority: string, pending: Pending, call: CallStream): boolean {
+    const fields: FieldList = [
+      ':method',
+      'POST',
+      ':scheme',
+      'http',
+      ':authority',
+      authority,
+      ':path',
+      pending.path,
+      'te',
+      'trailers',
+      'content-type',
+      'application/grpc',
+      ...pending.metadata,
+    ];
+    const handle = this.codec.request(fields, false, call);
+    if (handle === undefined) return false;
+    call.handle = handle;
+    const frame = Buffer.allocUnsafe(5 + pending.request.length);
+    frame[0] = 0;
+    frame.writeUInt32BE(pending.request.length, 1);
+    frame.set(pending.request, 5);
+    handle.sendData(frame, 0, frame.length, true);
+    this.stream.schedule();
+    return true;
+  }
+
+  close(): void {
+    this.codec.goaway(0);
+    this.stream.end();
+  }
+
+  onRead(chunk: Buffer, start: number, end: number): void {
+    if (!this.codec.recv(chunk, start, end, this.now())) {
+      this.gone();
+      this.stream.end();
+    }
+    this.stream.schedule();
+  }
+
+  onReadEnd(): void {
+    this.gone();
+    this.codec.close();
+    this.stream.end();
+  }
+
+  onDrain(): void {
+    this.codec.isBlocked = false;
+    this.stream.schedule();
+  }
+
+  onClose(_error: NetError | undefined): void {
+    this.gone();
+    this.codec.close();
+  }
+
+  onRequest(): H2StreamSink {
+    throw new Error('request on a client connection');
+  }
+
+  onSettings(): void {}
+
+  onGoaway(): void {
+    this.gone();
+    if (this.codec.activeStreams === 0) this.stream.end();
+  }
+
+  onPong(): void {}
+
+  onOutput(): void {
+    this.stream.schedule();
+  }
+
+  private gone(): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    this.onGone();
+  }
+}
+
+/** One call's stream: gathers length-prefixed messages and reads the status. */
+class CallStream implements H2StreamSink {
+  handle: H2StreamHandle | undefined = undefined;
+  private readonly finish: (status: number, message: string) => void;
+  private readonly sink: GrpcCallSink;
+  private gathered: Buffer = Buffer.alloc(0);
+  private isDone = false;
+
+  constructor(finish: (status: number, message: string) => void, sink: GrpcCallSink) {
+    this.finish = finish;
+    this.sink = sink;
+  }
+
+  cancel(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.handle?.reset(8);
+  }
+
+  onHeaders(fields: Readonly<FieldList>, endStream: boolean): void {
+    const status = fieldValue(fields, ':status');
+    const grpcStatus = fieldValue(fields, 'grpc-status');
+    if (grpcStatus !== undefined && endStream) this.endWith(fields);
+    else if (status !== '200') this.end(GRPC_UNKNOWN, `HTTP status ${status ?? ''}`);
+    else if (endStream) this.end(GRPC_UNKNOWN, 'stream ended without status');
+  }
+
+  onInterim(): void {}
+
+  onData(chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
+    this.handle?.consume(end - start);
+    if (this.isDone) return;
+    const more = chunk.subarray(start, end);
+    this.gathered = this.gathered.length === 0 ? Buffer.from(more) : Buffer.concat([this.gathered, more]);
+    while (!this.isDone && this.gathered.length >= 5) {
+      const bytes = this.gathered.readUInt32BE(1);
+      if (this.gathered[0] !== 0 || bytes > MAX_MESSAGE_BYTES) {
+        this.handle?.reset(8);
+        this.end(GRPC_INTERNAL, 'message is compressed or too large');
+        return;
+      }
+      if (this.gathered.length < 5 + bytes) break;
+      const message = this.gathered.subarray(5, 5 + bytes);
+      this.gathered = this.gathered.subarray(5 + bytes);
+      this.sink.onMessage(message);
+    }
+    if (endStream) this.end(GRPC_UNKNOWN, 'stream ended without status');
+  }
+
+  onTrailers(fields: Readonly<FieldList>): void {
+    this.endWith(fields);
+  }
+
+  onReset(code: number): void {
+    this.end(code === 8 ? GRPC_CANCELLED : GRPC_UNAVAILABLE, `stream was reset (HTTP/2 code ${code})`);
+  }
+
+  onWritable(): void {}
+
+  private endWith(fields: Readonly<FieldList>): void {
+    const status = Number(fieldValue(fields, 'grpc-status') ?? GRPC_UNKNOWN);
+    this.end(Number.isInteger(status) ? status : GRPC_UNKNOWN, decodeMessage(fieldValue(fields, 'grpc-message') ?? ''));
+  }
+
+  private end(status: number, message: string): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    this.finish(status, message);
+  }
+}
+
+function decodeMessage(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

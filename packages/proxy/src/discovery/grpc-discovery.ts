@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Discovery over the control plane's streams (proxy-contract §5.2–5.4): caches of outbound targets by address, inbound policies by
+ * port and endpoint resolutions by name. An entry that nobody watches is closed after its idle time, but never while the control plane
+ * is away, up to a bound (design §3).
+ */
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { parseCidr } from '@weft/authz';
+import { DestinationProfileSchema, GetDestinationSchema, UpdateSchema } from '@weft/proto/destination';
+import { PortSpecSchema, ServerSchema } from '@weft/proto/inbound';
+import { OutboundPolicySchema, TrafficSpecSchema } from '@weft/proto/outbound';
+import { IPAddressSchema, IPv6Schema, TcpAddressSchema } from '@weft/proto/net';
+import type { EndpointAddress, InboundPolicy, OutboundPolicy, Profile } from '@weft/routing';
+import type { SocketAddress } from '@weft/net';
+import type { ProxyConfig } from '../config/types.ts';
+import type { ControlStreamLimits } from '../config/types.ts';
+import {
+  GRPC_FAILED_PRECONDITION,
+  GRPC_INVALID_ARGUMENT,
+  GRPC_NOT_FOUND,
+  GRPC_UNIMPLEMENTED,
+  type GrpcChannel,
+} from '../control/grpc-client.ts';
+import { WatchStream } from '../control/watch-stream.ts';
+import type { Clock } from '../runtime.ts';
+import { builtInPolicy, inboundPolicy } from './translate-inbound.ts';
+import { INVALID_POLICY, outboundPolicy, syntheticPolicy } from './translate-outbound.ts';
+import { endpointUpdate, profileOf } from './translate-endpoint.ts';
+import type { Discovery, EndpointResolution, EndpointUpdate, OutboundTarget, Watched } from './types.ts';
+import { WatchedValue } from './watched-value.ts';
+
+/** Entries kept although idle while the control plane is away. */
+const MAX_IDLE_ENTRIES = 1000;
+/** How long a connection waits for the first policy of a port before the default applies; then it fails closed (corrections §5.4). */
+const INBOUND_POLICY_WAIT_MS = 10_000;
+
+export interface GrpcDiscoveryDeps {
+  readonly config: ProxyConfig;
+  readonly destination: GrpcChannel;
+  readonly policy: GrpcChannel;
+  readonly clock: Clock;
+  readonly log: {
+    debug(message: string, fields?: Record<string, unknown>): void;
+    info(message: string, fields?: Record<string, unknown>): void;
+    warn(message: string, fields?: Record<string, unknown>): void;
+  };
+}
+
+interface Entry<T> {
+  readonly watched: WatchedValue<T>;
+  close(): void;
+  isIdle: boolean;
+  cancelIdle: (() => void) | undefined;
+}
+
+export class GrpcDiscovery implements Discovery {
+  private readonly deps: GrpcDiscoveryDeps;
+  private readonly outbounds = new Map<string, Entry<OutboundTarget>>();
+  private readonly inbounds = new Map<number, Entry<InboundPolicy>>();
+  private readonly resolutions = new Map<string, SharedResolution>();
+  private readonly profileNetworks: readonly ((ip: string) => boolean)[];
+
+  constructor(deps: GrpcDiscoveryDeps) {
+    this.deps = deps;
+    this.profileNetworks = deps.config.profileNetworks.map((text) => networkTest(text));
+  }
+
+  /** Opens the watches of ports that are known from the start (§5.2). */
+  start(): void {
+    const { config } = this.deps;
+    for (const port of new Set([...config.inboundPorts, config.adminListen.port])) this.inbound(port).watch(() => {});
+  }
+
+  outbound(origDst: SocketAddress): Watched<OutboundTarget> {
+    const key = `${origDst.ip}|${origDst.port}`;
+    return this.entry(this.outbounds, key, this.deps.config.outbound.discoveryIdleTimeoutMs, this.deps.policy, (watched) =>
+      this.openOutbound(origDst, watched),
+    );
+  }
+
+  inbound(port: number): Watched<InboundPolicy> {
+    return this.entry(this.inbounds, port, this.deps.config.inbound.discoveryIdleTimeoutMs, this.deps.policy, (watched) =>
+      this.openInbound(port, watched),
+    );
+  }
+
+  resolve(path: string, onUpdate: (update: EndpointUpdate) => void): EndpointResolution {
+    let shared = this.resolutions.get(path);
+    if (shared === undefined) {
+      shared = new SharedResolution(path, this.deps, () => this.resolutions.delete(path));
+      this.resolutions.set(path, shared);
+    }
+    return shared.subscribe(onUpdate);
+  }
+
+  close(): void {
+    for (const entry of this.outbounds.values()) entry.close();
+    for (const entry of this.inbounds.values()) entry.close();
+    for (const shared of this.resolutions.values()) shared.close();
+  }
+
+  private entry<K, T>(
+    map: Map<K, Entry<T>>,
+    key: K,
+    idleMs: number,
+    channel: GrpcChannel,
+    open: (watched: WatchedValue<T>) => () => void,
+  ): Watched<T> {
+    const existing = map.get(key);
+    if (existing !== undefined) return existing.watched;
+    const evict = (): void => {
+      entry.cancelIdle = undefined;
+      if (!entry.isIdle) return;
+      if (!channel.isReachable && map.size <= MAX_IDLE_ENTRIES) {
+        entry.cancelIdle = this.deps.clock.after(idleMs, evict);
+        return;
+      }
+      map.delete(key);
+      entry.close();
+    };
+    const watched = new WatchedValue<T>((count) => {
+      entry.isIdle = count === 0;
+      if (count === 0) entry.cancelIdle ??= this.deps.clock.after(idleMs, evict);
+    });
+    const entry: Entry<T> = { watched, isIdle: true, cancelIdle: undefined, close: () => {} };
+    map.set(key, entry);
+    const close = open(watched);
+    entry.close = close;
+    return watched;
+  }
+
+  private openOutbound(origDst: SocketAddress, watched: WatchedValue<OutboundTarget>): () => void {
+    const { config, clock, destination, policy, log } = this.deps;
+    let profile: Profile | undefined;
+    let hasProfile = !this.isProfileEligible(origDst.ip);
+    let found: OutboundPolicy | 'none' | undefined;
+    const publish = (): void => {
+      if (!hasProfile || found === undefined) return;
+      watched.set({ origDst, policy: found === 'none' ? syntheticPolicy(origDst, profile) : found, profile });
+    };
+    const backoff = config.outbound.connectBackoff;
+    const profiles = hasProfile
+      ? undefined
+      : new WatchStream({
+          channel: destination,
+          path: '/io.linkerd.proxy.destination.Destination/GetProfile',
+          request: toBinary(
+            GetDestinationSchema,
+            create(GetDestinationSchema, { path: addressText(origDst), contextToken: config.destinationContext }),
+          ),
+          limits: this.limits(destination),
+          backoff,
+          clock,
+          onMessage: (message) => {
+            try {
+              profile = profileOf(fromBinary(DestinationProfileSchema, message));
+            } catch (error) {
+              log.warn('invalid profile', { error: String(error) });
+            }
+            hasProfile = true;
+            publish();
+          },
+          shouldRetry: (status) => {
+            if (status !== GRPC_INVALID_ARGUMENT && status !== GRPC_FAILED_PRECONDITION) return true;
+            hasProfile = true;
+            publish();
+            return false;
+          },
+        });
+    const policies = new WatchStream({
+      channel: policy,
+      path: '/io.linkerd.proxy.outbound.OutboundPolicies/Watch',
+      request: toBinary(
+        TrafficSpecSchema,
+        create(TrafficSpecSchema, { sourceWorkload: config.policyWorkload, target: { case: 'addr', value: tcpAddress(origDst) } }),
+      ),
+      limits: this.limits(policy),
+      backoff,
+      clock,
+      onMessage: (message) => {
+        try {
+          found = outboundPolicy(fromBinary(OutboundPolicySchema, message));
+        } catch (error) {
+          log.warn('invalid outbound policy', { addr: addressText(origDst), error: String(error) });
+          found = INVALID_POLICY;
+        }
+        publish();
+      },
+      shouldRetry: (status, message) => {
+        switch (status) {
+          case GRPC_INVALID_ARGUMENT:
+          case GRPC_FAILED_PRECONDITION:
+            watched.fail(message);
+            return false;
+          case GRPC_NOT_FOUND:
+          case GRPC_UNIMPLEMENTED:
+            // A policy that was there once stays in force; otherwise the made-up one serves and no more is asked.
+            if (found === undefined) {
+              found = 'none';
+              publish();
+            }
+            return false;
+          default:
+            return true;
+        }
+      },
+    });
+    return () => {
+      profiles?.close();
+      policies.close();
+    };
+  }
+
+  private openInbound(port: number, watched: WatchedValue<InboundPolicy>): () => void {
+    const { config, clock, policy, log } = this.deps;
+    const useDefault = (): void => {
+      if (watched.current === undefined) {
+        watched.set(builtInPolicy(config.inboundDefaultPolicy, config.clusterNetworks, config.inboundOpaquePorts.has(port)));
+      }
+    };
+    // While the control plane does not answer, connections wait a bounded time, then the port is closed to all but what a default allows
+    // everybody: fail closed means deny, since the real policy may deny.
+    const cancelWait = clock.after(INBOUND_POLICY_WAIT_MS, () => {
+      if (watched.current !== undefined) return;
+      log.warn('no policy for an inbound port yet: connections are denied until the control plane answers', { port });
+      watched.set(builtInPolicy('deny', config.clusterNetworks, config.inboundOpaquePorts.has(port)));
+    });
+    const stream = new WatchStream({
+      channel: policy,
+      path: '/io.linkerd.proxy.inbound.InboundServerPolicies/WatchPort',
+      request: toBinary(PortSpecSchema, create(PortSpecSchema, { workload: config.policyWorkload, port })),
+      limits: this.limits(policy),
+      backoff: config.outbound.connectBackoff,
+      clock,
+      onMessage: (message) => {
+        cancelWait();
+        try {
+          watched.set(inboundPolicy(fromBinary(ServerSchema, message)));
+        } catch (error) {
+          log.warn('invalid inbound policy', { port, error: String(error) });
+          if (watched.current === undefined) watched.set(builtInPolicy('deny', config.clusterNetworks, false));
+        }
+      },
+      shouldRetry: (status, message) => {
+        if (status !== GRPC_INVALID_ARGUMENT && status !== GRPC_FAILED_PRECONDITION) return true;
+        cancelWait();
+        log.warn('the control plane has no policy for this port; the default policy applies', { port, error: message });
+        useDefault();
+        return false;
+      },
+    });
+    return () => {
+      cancelWait();
+      stream.close();
+    };
+  }
+
+  private limits(channel: GrpcChannel): ControlStreamLimits {
+    return channel.isLoopback ? NO_LIMITS : this.deps.config.controlStreamLimits;
+  }
+
+  private isProfileEligible(ip: string): boolean {
+    return this.profileNetworks.some((contains) => contains(ip));
+  }
+}
+
+const NO_LIMITS: ControlStreamLimits = { initialTimeoutMs: undefined, idleTimeoutMs: undefined, lifetimeMs: undefined };
+
+/** One Destination.Get stream shared by all balancers of a name; late subscribers get the current set first. */
+class SharedResolution {
+  private readonly endpoints = new Map<string, EndpointAddress>();
+  private readonly subscribers = new Set<(update: EndpointUpdate) => void>();
+  private readonly stream: WatchStream;
+  private readonly deps: GrpcDiscoveryDeps;
+  private readonly onClosed: () => void;
+  private hasState = false;
+  private isFresh = true;
+  private cancelIdle: (() => void) | undefined = undefined;
+
+  constructor(path: string, deps: GrpcDiscoveryDeps, onClosed: () => void) {
+    this.deps = deps;
+    this.onClosed = onClosed;
+    this.stream = new WatchStream({
+      channel: deps.destination,
+      path: '/io.linkerd.proxy.destination.Destination/Get',
+      request: toBinary(GetDestinationSchema, create(GetDestinationSchema, { path, contextToken: deps.config.destinationContext })),
+      limits: deps.destination.isLoopback ? NO_LIMITS : deps.config.controlStreamLimits,
+      backoff: deps.config.outbound.connectBackoff,
+      clock: deps.clock,
+      onMessage: (message, isFirst) => {
+        if (isFirst) this.isFresh = true;
+        try {
+          const decoded = fromBinary(UpdateSchema, message);
+          const update = endpointUpdate(decoded, this.isFresh && decoded.update.case === 'add');
+          if (decoded.update.case === 'add') this.isFresh = false;
+          if (update !== undefined) this.apply(update);
+        } catch (error) {
+          deps.log.warn('invalid endpoint update', { path, error: String(error) });
+        }
+      },
+      shouldRetry: (status, text) => {
+        if (status !== GRPC_INVALID_ARGUMENT && status !== GRPC_FAILED_PRECONDITION) return true;
+        deps.log.info('discovery rejected', { path, error: text });
+        return false;
+      },
+    });
+  }
+
+  subscribe(onUpdate: (update: EndpointUpdate) => void): EndpointResolution {
+    this.cancelIdle?.();
+    this.cancelIdle = undefined;
+    this.subscribers.add(onUpdate);
+    if (this.hasState) onUpdate({ isReset: true, add: [...this.endpoints.values()], remove: [] });
+    return {
+      close: () => {
+        this.subscribers.delete(onUpdate);
+        if (this.subscribers.size === 0) this.cancelIdle ??= this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => this.idle());
+      },
+    };
+  }
+
+  close(): void {
+    this.cancelIdle?.();
+    this.stream.close();
+  }
+
+  private idle(): void {
+    this.cancelIdle = undefined;
+    if (this.subscribers.size > 0) return;
+    this.stream.close();
+    this.onClosed();
+  }
+
+  private apply(update: EndpointUpdate): void {
+    this.hasState = true;
+    if (update.isReset) this.endpoints.clear();
+    for (const endpoint of update.add) this.endpoints.set(`${endpoint.ip}|${endpoint.port}`, endpoint);
+    for (const gone of update.remove) this.endpoints.delete(`${gone.ip}|${gone.port}`);
+    for (const subscriber of [...this.subscribers]) subscriber(update);
+  }
+}
+
+function networkTest(text: string): (ip: string) => boolean {
+  const parsed = parseCidr(text);
+  if ('error' in parsed) throw new Error(`network ${text} was accepted by the configuration but does not parse`);
+  return (ip) => parsed.cidr.contains(ip);
+}
+
+function addressText(address: SocketAddress): string {
+  return address.ip.includes(':') ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}
+
+function tcpAddress(address: SocketAddress) {
+  return create(TcpAddressSchema, { ip: ipAddress(address.ip), port: address.port });
+}
+
+function ipAddress(ip: string) {
+  if (!ip.includes(':')) {
+    const value = ip.split('.').reduce((total, part) => (total * 256 + Number(part)) >>> 0, 0);
+    return create(IPAddressSchema, { ip: { case: 'ipv4', value } });
+  }
+  const [head = '', tail] = ip.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right].map((group) => BigInt(`0x${group}`));
+  const half = (from: number): bigint => groups.slice(from, from + 4).reduce((total, group) => (total << 16n) | group, 0n);
+  return create(IPAddressSchema, { ip: { case: 'ipv6', value: create(IPv6Schema, { first: half(0), last: half(4) }) } });
+}

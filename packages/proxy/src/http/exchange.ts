@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One request and its response on the way through a proxy: joins a ServerStream and a ClientStream, keeps the flow control of both
+ * sides, holds body bytes back until an endpoint has been chosen, and finishes exactly once. What is particular to a side (routing,
+ * header rules, metrics) is in the subclasses' hooks.
+ *
+ *   new ──dispatch──► waiting ──bind──► open ──response end + request end──► finished
+ *             └────────────rescue (a ProxyError)──────────────────────────► finished
+ */
+import { ByteQueue, ByteWriter, type FieldList } from '@weft/bytes';
+import { type ProxyError, rescue } from './proxy-error.ts';
+import type { ProxyRequestHead } from './request-head.ts';
+import type { ClientFailure, ClientStream, RequestSink, ResponseHead, ResponseSink, ServerStream } from './types.ts';
+
+const CANCEL = 8;
+const NO_ERROR = 0;
+
+/** How an exchange ended. */
+export interface Outcome {
+  /** Status sent to the client; 0 where none was. */
+  readonly status: number;
+  readonly error: ProxyError | undefined;
+  /** The response began and did not end properly, or the client went away. */
+  readonly isAborted: boolean;
+  readonly failure: ClientFailure | undefined;
+}
+
+export abstract class Exchange implements RequestSink, ResponseSink {
+  head: ProxyRequestHead;
+  readonly server: ServerStream;
+  protected status = 0;
+  protected responseFields: Readonly<FieldList> | undefined = undefined;
+  protected trailers: Readonly<FieldList> | undefined = undefined;
+  /** Nothing of the request's body has gone out: it may be dispatched anew. */
+  protected isReplayable = true;
+  private client: ClientStream | undefined = undefined;
+  private held: ByteQueue | undefined = undefined;
+  private heldTrailers: Readonly<FieldList> | undefined = undefined;
+  private isRequestEnded: boolean;
+  private isResponseStarted = false;
+  private isFinished = false;
+  private isFirstByteSeen = false;
+  private isTunnel = false;
+  private isResponseEnded = false;
+  private owedToServer = 0;
+  private owedToClient = 0;
+
+  constructor(head: ProxyRequestHead, server: ServerStream, end: boolean) {
+    this.head = head;
+    this.server = server;
+    this.isRequestEnded = end;
+  }
+
+  get isDone(): boolean {
+    return this.isFinished;
+  }
+
+  /** Whether the request has no body left to come; the client stream is opened with it. */
+  get isEndAtDispatch(): boolean {
+    return this.isRequestEnded && this.held === undefined && this.heldTrailers === undefined;
+  }
+
+  /** The chosen endpoint has opened a stream for this request: what was held back goes out. */
+  bind(client: ClientStream, wasSentEnded: boolean): void {
+    this.client = client;
+    if (wasSentEnded) return;
+    const { held } = this;
+    if (held !== undefined) {
+      this.held = undefined;
+      this.isReplayable = false;
+      const bytes = held.length;
+      const writer = new ByteWriter();
+      held.moveTo(writer, bytes);
+      if (client.sendBody(writer.buffer, 0, bytes)) this.server.consumed(bytes);
+      else this.owedToServer += bytes;
+      writer.discard();
+    }
+    if (this.isRequestEnded) client.sendEnd(this.heldTrailers);
+  }
+
+  /** Answers for a cause of our own, if nothing has been answered yet; otherwise breaks the response off. */
+  rescue(error: ProxyError): void {
+    if (this.isFinished) return;
+    const { client } = this;
+    this.client = undefined;
+    client?.abort(CANCEL);
+    if (this.isResponseStarted) {
+      this.server.abort(error.kind === 'unexpected' ? 2 : CANCEL);
+      this.finish({ status: this.status, error, isAborted: true, failure: undefined });
+      return;
+    }
+    const answer = rescue(error, this.head, this.showsDetails());
+    this.status = answer.head.status;
+    this.isResponseStarted = true;
+    this.responseFields = answer.head.fields;
+    if (answer.mustClose) this.server.closeAfterResponse();
+    this.onRescued(error);
+    this.server.sendResponse(answer.head, true);
+    this.finish({ status: this.status, error, isAborted: false, failure: undefined });
+  }
+
+  // ---- RequestSink
+
+  onRequestBody(chunk: Uint8Array, start: number, end: number): void {
+    if (this.isFinished) {
+      this.server.consumed(end - start);
+      return;
+    }
+    const { client } = this;
+    this.onRequestBytes(end - start);
+    if (client === undefined) {
+      // Held within the receive window of the server side: credit is returned only once the bytes have gone on.
+      (this.held ??= new ByteQueue()).push(chunk, start, end);
+      return;
+    }
+    this.isReplayable = false;
+    if (client.sendBody(chunk, start, end)) this.server.consumed(end - start);
+    else this.owedToServer += end - start;
+  }
+
+  onRequestEnd(trailers: Readonly<FieldList> | undefined): void {
+    this.isRequestEnded = true;
+    if (this.client === undefined) this.heldTrailers = trailers;
+    else this.client.sendEnd(trailers);
+    if (this.isTunnel && this.isResponseEnded) this.completed();
+  }
+
+  onRequestAbort(h2Code: number): void {
+    if (this.isFinished) return;
+    const { client } = this;
+    this.client = undefined;
+    client?.abort(h2Code === NO_ERROR ? CANCEL : h2Code);
+    this.finish({ status: this.status, error: undefined, isAborted: true, failure: undefined });
+  }
+
+  onResponseWritable(): void {
+    if (this.owedToClient > 0) {
+      const bytes = this.owedToClient;
+      this.owedToClient = 0;
+      this.client?.consumed(bytes);
+    }
+  }
+
+  // ---- ResponseSink
+
+  onInterim(status: number, fields: Readonly<FieldList>): void {
+    if (!this.isFinished) this.server.sendInterim(status, fields);
+  }
+
+  onResponse(head: ResponseHead, end: boolean): void {
+    if (this.isFinished) return;
+    this.isResponseStarted = true;
+    this.status = head.status;
+    this.isTunnel = head.status === 101 || (this.head.upgrade === 'connect' && head.status >= 200 && head.status < 300);
+    const shown = this.mapResponse(head);
+    this.responseFields = shown.fields;
+    if (end) this.firstByte();
+    this.server.sendResponse(shown, end);
+    if (end) this.completed();
+  }
+
+  onResponseBody(chunk: Uint8Array, start: number, end: number): void {
+    if (this.isFinished) return;
+    if (!this.isFirstByteSeen) this.firstByte();
+    this.onResponseBytes(end - start);
+    if (this.server.sendBody(chunk, start, end)) this.client?.consumed(end - start);
+    else this.owedToClient += end - start;
+  }
+
+  onResponseEnd(trailers: Readonly<FieldList> | undefined): void {
+    if (this.isFinished) return;
+    if (!this.isFirstByteSeen) this.firstByte();
+    this.trailers = trailers;
+    this.server.sendEnd(trailers);
+    this.isResponseEnded = true;
+    // Each half of a tunnel closes on its own.
+    if (!this.isTunnel || this.isRequestEnded) this.completed();
+  }
+
+  onResponseFail(failure: ClientFailure): void {
+    if (this.isFinished) return;
+    this.client = undefined;
+    if (!this.isResponseStarted && failure.isUnprocessed && this.isReplayable && this.redispatch(failure)) return;
+    if (this.isResponseStarted) {
+      this.server.abort(failure.kind === 'reset' ? failure.h2Code : CANCEL);
+      this.finish({ status: this.status, error: undefined, isAborted: true, failure });
+      return;
+    }
+    if (failure.kind === 'reset' && this.head.version === 20) {
+      // A native HTTP/2 reset keeps its reason (proxy-contract §4.5).
+      this.server.abort(failure.h2Code);
+      this.finish({ status: 0, error: undefined, isAborted: true, failure });
+      return;
+    }
+    this.onFailed(failure);
+    this.rescue(this.mapFailure(failure));
+  }
+
+  onRequestWritable(): void {
+    if (this.owedToServer > 0) {
+      const bytes = this.owedToServer;
+      this.owedToServer = 0;
+      this.server.consumed(bytes);
+    }
+  }
+
+  // ---- hooks
+
+  /** Whether informational headers may be shown to this client. */
+  protected abstract showsDetails(): boolean;
+  /** Header rules on a response from upstream. */
+  protected abstract mapResponse(head: ResponseHead): ResponseHead;
+  protected abstract mapFailure(failure: ClientFailure): ProxyError;
+  /** Sends the request somewhere else after a failure that left it untouched. False where that is not possible. */
+  protected abstract redispatch(failure: ClientFailure): boolean;
+  /** First byte of the response's body, or its end: what latency is measured to. */
+  protected abstract onFirstByte(): void;
+  protected abstract onFinish(outcome: Outcome): void;
+  protected onRescued(_error: ProxyError): void {}
+  protected onFailed(_failure: ClientFailure): void {}
+  protected onRequestBytes(_bytes: number): void {}
+  protected onResponseBytes(_bytes: number): void {}
+
+  // ---- internals
+
+  private firstByte(): void {
+    this.isFirstByteSeen = true;
+    this.onFirstByte();
+  }
+
+  /** The response is complete. A request body that is still coming has no reader any more. */
+  private completed(): void {
+    const { client } = this;
+    this.client = undefined;
+    if (!this.isRequestEnded && client !== undefined) client.abort(NO_ERROR);
+    this.finish({ status: this.status, error: undefined, isAborted: false, failure: undefined });
+  }
+
+  private finish(outcome: Outcome): void {
+    this.isFinished = true;
+    if (this.owedToServer > 0) {
+      this.server.consumed(this.owedToServer);
+      this.owedToServer = 0;
+    }
+    if (this.held !== undefined) {
+      const bytes = this.held.length;
+      this.held = undefined;
+      this.server.consumed(bytes);
+    }
+    this.onFinish(outcome);
+  }
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One HTTP/1 connection toward an endpoint: the ClientStream of the exchange in progress, and back to its pool afterwards. An
+ * upgraded exchange or a CONNECT turns it into a tunnel, after which it is not pooled.
+ */
+import type { Buffer } from 'node:buffer';
+import { type FieldList, hasField } from '@weft/bytes';
+import { H1ResponseDecoder, type H1ResponseHead, type H1Sink, stripHopByHop, writeChunk, writeLastChunk, writeRequestHead } from '@weft/http1';
+import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import { BODY_UNKNOWN, type ClientFailure, type ClientStream, HTTP_1_0, HTTP_1_1, type RequestHead, type ResponseSink } from './types.ts';
+
+const MAX_UNCONSUMED_BYTES = 64 * 1024;
+/** RFC 9110 §9.2.2: may be sent again by a proxy that cannot know whether it was processed. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
+
+/** Takes connections back. */
+export interface H1Pool {
+  /** The exchange is complete and the connection may carry another. */
+  onReusable(connection: H1ClientConnection): void;
+  /** The connection is gone. */
+  onGone(connection: H1ClientConnection): void;
+}
+
+export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead>, ClientStream {
+  /** When the connection became idle, for the pool's idle timeout. */
+  idleSinceMs = 0;
+  private readonly stream: ByteStream;
+  private readonly pool: H1Pool;
+  private readonly decoder: H1ResponseDecoder;
+  private sink: ResponseSink | undefined = undefined;
+  private isReused = false;
+  private isRequestDone = true;
+  private isResponseDone = true;
+  private hasReceived = false;
+  private isResponseStarted = false;
+  private isTunnel = false;
+  private isChunked = false;
+  private isReadPaused = false;
+  private canKeep = true;
+  private unconsumed = 0;
+  private method = '';
+  private hasSentBody = false;
+  private isGone = false;
+
+  constructor(stream: ByteStream, pool: H1Pool) {
+    this.stream = stream;
+    this.pool = pool;
+    this.decoder = new H1ResponseDecoder(this);
+    stream.setSink(this);
+  }
+
+  /** Sends a request head; body calls follow unless `end`. Only on a connection without exchange. */
+  request(head: RequestHead, end: boolean, sink: ResponseSink): void {
+    this.sink = sink;
+    this.method = head.method;
+    this.isRequestDone = end;
+    this.isResponseDone = false;
+    this.isResponseStarted = false;
+    this.hasReceived = false;
+    this.hasSentBody = false;
+    this.isChunked = false;
+    this.unconsumed = 0;
+    this.canKeep = head.version !== HTTP_1_0;
+    const fields: FieldList = [];
+    if (head.authority !== undefined && !hasField(head.fields, 'host')) fields.push('host', head.authority);
+    for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
+    if (head.upgrade !== undefined && head.upgrade !== 'connect') {
+      fields.push('connection', 'upgrade', 'upgrade', head.upgrade);
+    } else if (!end && head.bodyBytes === BODY_UNKNOWN) {
+      this.isChunked = true;
+      fields.push('transfer-encoding', 'chunked');
+    }
+    const target =
+      head.upgrade === 'connect' ? (head.authority ?? '') : head.isAbsoluteForm ? `${head.scheme}://${head.authority ?? ''}${head.path}` : head.path;
+    writeRequestHead(this.stream.out, head.method, target, head.version === HTTP_1_0 ? 0 : 1, fields);
+    this.decoder.expect(head.method);
+    this.stream.schedule();
+  }
+
+  /** Marks the next exchange as one on a connection that has been idle. */
+  markReused(): void {
+    this.isReused = true;
+  }
+
+  close(): void {
+    this.stream.end();
+  }
+
+  // ---- ClientStream
+
+  sendBody(chunk: Uint8Array, start: number, end: number): boolean {
+    this.hasSentBody = true;
+    if (this.isChunked) writeChunk(this.stream.out, chunk, start, end);
+    else this.stream.out.writeBytes(chunk, start, end);
+    this.stream.schedule();
+    return !this.stream.isBlocked;
+  }
+
+  sendEnd(trailers: Readonly<FieldList> | undefined): void {
+    this.isRequestDone = true;
+    if (this.isTunnel) {
+      this.stream.end();
+      return;
+    }
+    if (this.isChunked) {
+      writeLastChunk(this.stream.out, trailers as FieldList | undefined);
+      this.stream.schedule();
+    }
+    this.finishIfDone();
+  }
+
+  abort(_h2Code: number): void {
+    this.sink = undefined;
+    this.stream.destroy();
+  }
+
+  consumed(bytes: number): void {
+    this.unconsumed -= bytes;
+    if (this.isReadPaused && this.unconsumed * 2 < MAX_UNCONSUMED_BYTES) {
+      this.isReadPaused = false;
+      this.stream.resumeReading();
+    }
+  }
+
+  // ---- ByteStreamSink
+
+  onRead(chunk: Buffer, start: number, end: number): void {
+    if (this.isTunnel) {
+      this.deliver(chunk, start, end);
+      return;
+    }
+    if (this.sink === undefined) {
+      // Bytes that nobody asked for: the peer is confused, and so would the next exchange be.
+      this.stream.destroy();
+      return;
+    }
+    this.hasReceived = true;
+    const at = this.decoder.push(chunk, start, end);
+    if (at < 0) {
+      const message = this.decoder.error?.message ?? 'invalid HTTP/1 response';
+      this.fail({ kind: 'protocol', message, h2Code: 0, isUnprocessed: false });
+      this.stream.destroy();
+      return;
+    }
+    if (this.isTunnel) {
+      if (at < end) this.deliver(chunk, at, end);
+      return;
+    }
+    if (at < end && this.isResponseDone) this.canKeep = false;
+    if (this.isResponseDone) this.finishIfDone();
+  }
+
+  onReadEnd(): void {
+    if (this.isTunnel) {
+      const { sink } = this;
+      this.isResponseDone = true;
+      sink?.onResponseEnd(undefined);
+      return;
+    }
+    this.canKeep = false;
+    if (this.sink !== undefined && !this.isResponseDone) {
+      if (this.isResponseStarted && this.decoder.pushEof()) {
+        this.finishIfDone();
+      } else {
+        this.failClosed('connection closed before message completed');
+      }
+    }
+    this.stream.end();
+  }
+
+  onDrain(): void {
+    if (!this.isRequestDone) this.sink?.onRequestWritable();
+  }
+
+  onClose(error: NetError | undefined): void {
+    if (this.isGone) return;
+    this.isGone = true;
+    if (this.isTunnel && this.isResponseDone) this.sink = undefined;
+    if (this.sink !== undefined && !this.isResponseDone) this.failClosed(error?.message ?? 'connection closed before message completed');
+    this.pool.onGone(this);
+  }
+
+  // ---- H1Sink
+
+  onHead(head: H1ResponseHead): void {
+    const { sink } = this;
+    if (sink === undefined) return;
+    const fields = stripHopByHop(head.fields as FieldList);
+    if (head.status >= 100 && head.status < 200 && head.status !== 101) {
+      sink.onInterim(head.status, fields);
+      return;
+    }
+    this.isResponseStarted = true;
+    if (!head.keepAlive) this.canKeep = false;
+    const isTunnel = head.status === 101 || (this.method === 'CONNECT' && head.status >= 200 && head.status < 300);
+    const end = !isTunnel && head.bodyBytes === 0;
+    if (isTunnel) {
+      this.isTunnel = true;
+      this.canKeep = false;
+      this.isRequestDone = false;
+    }
+    if (end) this.isResponseDone = true;
+    sink.onResponse(
+      {
+        version: head.minorVersion === 0 ? HTTP_1_0 : HTTP_1_1,
+        status: head.status,
+        fields,
+        bodyBytes: head.bodyBytes < 0 ? BODY_UNKNOWN : head.bodyBytes,
+      },
+      end,
+    );
+  }
+
+  onBody(chunk: Uint8Array, start: number, end: number): void {
+    this.deliver(chunk, start, end);
+  }
+
+  onEnd(trailers: Readonly<FieldList> | undefined): void {
+    if (this.isResponseDone || this.isTunnel) return;
+    this.isResponseDone = true;
+    this.sink?.onResponseEnd(trailers);
+  }
+
+  // ---- internals
+
+  private deliver(chunk: Uint8Array, start: number, end: number): void {
+    if (this.sink === undefined) return;
+    this.unconsumed += end - start;
+    this.sink.onResponseBody(chunk, start, end);
+    if (this.unconsumed > MAX_UNCONSUMED_BYTES && !this.isReadPaused) {
+      this.isReadPaused = true;
+      this.stream.pauseReading();
+    }
+  }
+
+  private finishIfDone(): void {
+    if (!this.isResponseDone || this.sink === undefined) return;
+    this.sink = undefined;
+    if (!this.isRequestDone || !this.canKeep || this.stream.isClosed) {
+      this.stream.end();
+      return;
+    }
+    if (this.isReadPaused) {
+      this.isReadPaused = false;
+      this.stream.resumeReading();
+    }
+    this.decoder.next();
+    this.pool.onReusable(this);
+  }
+
+  private failClosed(message: string): void {
+    const isUnprocessed = this.isReused && !this.hasReceived && !this.hasSentBody && IDEMPOTENT.has(this.method);
+    this.fail({ kind: 'closed', message, h2Code: 0, isUnprocessed });
+  }
+
+  private fail(failure: ClientFailure): void {
+    const { sink } = this;
+    this.sink = undefined;
+    this.isResponseDone = true;
+    sink?.onResponseFail(failure);
+  }
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One HTTP/2 connection toward an endpoint. HTTP/1 requests ride on it as `l5d-orig-proto` (proxy-contract §4.2): the field list is
+ * made once per distinct request head and reused by identity, which the HPACK encoder turns into a few index bytes.
+ */
+import type { Buffer } from 'node:buffer';
+import { type FieldList, fieldValue } from '@weft/bytes';
+import { H2Connection, type H2ConnectionSink, type H2Options, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
+import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import { origProtoValue, type ProxyRequestHead } from './request-head.ts';
+import { BODY_UNKNOWN, type ClientStream, HTTP_1_0, HTTP_1_1, HTTP_2, type HttpVersion, type ResponseSink } from './types.ts';
+
+const REFUSED_STREAM = 7;
+
+/** Told about a connection's life. */
+export interface H2ClientOwner {
+  /** Streams may be opened again, or the peer's limit changed. */
+  onCapacity(connection: H2ClientConnection): void;
+  /** No new streams: GOAWAY, or gone. Called once. */
+  onRetired(connection: H2ClientConnection, error: string): void;
+}
+
+export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
+  readonly codec: H2Connection;
+  private readonly stream: ByteStream;
+  private readonly owner: H2ClientOwner;
+  private readonly now: () => number;
+  private isRetired = false;
+  private wantsClose = false;
+  private hasPingInFlight = false;
+  private pingSentMs = 0;
+
+  constructor(stream: ByteStream, owner: H2ClientOwner, options: Partial<H2Options>, now: () => number) {
+    this.stream = stream;
+    this.owner = owner;
+    this.now = now;
+    this.codec = new H2Connection({ ...options, role: 'client' }, this, stream.out);
+    stream.onBeforeFlush = () => this.beforeFlush();
+    stream.setSink(this);
+    stream.schedule();
+  }
+
+  get canRequest(): boolean {
+    return !this.isRetired && this.codec.canRequest;
+  }
+
+  /** Opens a stream for the request; undefined where the connection cannot take one now. */
+  request(head: ProxyRequestHead, end: boolean, sink: ResponseSink): ClientStream | undefined {
+    if (!this.canRequest) return undefined;
+    const stream = new H2ClientStream(this, sink, head.version);
+    const handle = this.codec.request(requestFields(head), end, stream);
+    if (handle === undefined) return undefined;
+    stream.begin(handle);
+    this.stream.schedule();
+    return stream;
+  }
+
+  /** Keep-alive tick (PING, RFC 9113 §6.7). Closes the connection where the last one was not answered within `timeoutMs`. */
+  keepAlive(timeoutMs: number, isWhileIdle: boolean): void {
+    if (this.stream.isClosed) return;
+    if (this.hasPingInFlight) {
+      if (this.now() - this.pingSentMs >= timeoutMs) this.stream.destroy();
+      return;
+    }
+    if (!isWhileIdle && this.codec.activeStreams === 0) return;
+    this.hasPingInFlight = true;
+    this.pingSentMs = this.now();
+    this.codec.ping(1);
+    this.stream.schedule();
+  }
+
+  /** Opens no more streams and closes when the last is done. */
+  close(): void {
+    this.wantsClose = true;
+    this.retire('connection closed');
+    if (this.codec.activeStreams === 0) this.finish();
+  }
+
+  destroy(): void {
+    this.retire('connection closed');
+    this.stream.destroy();
+  }
+
+  onRead(chunk: Buffer, start: number, end: number): void {
+    if (!this.codec.recv(chunk, start, end, this.now())) {
+      this.retire(this.codec.error?.message ?? 'HTTP/2 connection error');
+      this.stream.end();
+    }
+    this.stream.schedule();
+  }
+
+  onReadEnd(): void {
+    this.retire('connection closed by peer');
+    this.codec.close();
+    this.stream.end();
+  }
+
+  onDrain(): void {
+    this.codec.isBlocked = false;
+    this.stream.schedule();
+  }
+
+  onClose(error: NetError | undefined): void {
+    this.retire(error?.message ?? 'connection closed');
+    this.codec.close();
+  }
+
+  onRequest(): H2StreamSink {
+    // Push is disabled, so a client never gets here.
+    throw new Error('request on a client connection');
+  }
+
+  onSettings(): void {
+    if (!this.isRetired) this.owner.onCapacity(this);
+  }
+
+  onGoaway(): void {
+    this.retire('GOAWAY');
+    if (this.codec.activeStreams === 0) this.finish();
+  }
+
+  onPong(): void {
+    this.hasPingInFlight = false;
+  }
+
+  onOutput(): void {
+    this.stream.schedule();
+  }
+
+  onStreamEnd(): void {
+    if (this.isRetired) {
+      if (this.codec.activeStreams === 0) this.finish();
+    } else {
+      this.owner.onCapacity(this);
+    }
+  }
+
+  private retire(reason: string): void {
+    if (this.isRetired) return;
+    this.isRetired = true;
+    this.owner.onRetired(this, reason);
+  }
+
+  private finish(): void {
+    if (this.wantsClose) this.codec.goaway(0);
+    this.stream.schedule();
+    this.stream.end();
+  }
+
+  private beforeFlush(): void {
+    this.codec.isBlocked = this.stream.isBlocked;
+    if (this.codec.flush()) this.stream.schedule();
+  }
+}
+
+class H2ClientStream implements ClientStream, H2StreamSink {
+  private readonly owner: H2ClientConnection;
+  private readonly requestVersion: HttpVersion;
+  private sink: ResponseSink | undefined;
+  private handle: H2StreamHandle | undefined = undefined;
+
+  constructor(owner: H2ClientConnection, sink: ResponseSink, requestVersion: HttpVersion) {
+    this.owner = owner;
+    this.sink = sink;
+    this.requestVersion = requestVersion;
+  }
+
+  begin(handle: H2StreamHandle): void {
+    this.handle = handle;
+  }
+
+  sendBody(chunk: Uint8Array, start: number, end: number): boolean {
+    return this.handle?.sendData(chunk, start, end, false) ?? true;
+  }
+
+  sendEnd(trailers: Readonly<FieldList> | undefined): void {
+    if (trailers === undefined || trailers.length === 0) this.handle?.sendData(NOTHING, 0, 0, true);
+    else this.handle?.sendTrailers(trailers);
+  }
+
+  abort(h2Code: number): void {
+    this.sink = undefined;
+    this.handle?.reset(h2Code);
+    this.owner.onStreamEnd();
+  }
+
+  consumed(bytes: number): void {
+    this.handle?.consume(bytes);
+  }
+
+  onHeaders(fields: Readonly<FieldList>, endStream: boolean): void {
+    const { sink } = this;
+    if (sink === undefined) return;
+    const status = Number(fields[1]);
+    const rest: FieldList = [];
+    let version: HttpVersion = this.requestVersion;
+    let bodyBytes = endStream ? 0 : BODY_UNKNOWN;
+    const isCarried = this.requestVersion !== HTTP_2;
+    for (let i = 2; i < fields.length; i += 2) {
+      const name = fields[i] as string;
+      const value = fields[i + 1] as string;
+      if (isCarried && name === 'l5d-orig-proto') {
+        if (value.startsWith('HTTP/1.1')) version = HTTP_1_1;
+        else if (value.startsWith('HTTP/1.0')) version = HTTP_1_0;
+        continue;
+      }
+      if (name === 'content-length' && !endStream) bodyBytes = Number(value);
+      rest.push(name, value);
+    }
+    sink.onResponse({ version, status, fields: rest, bodyBytes }, endStream);
+    if (endStream) this.end();
+  }
+
+  onInterim(fields: Readonly<FieldList>): void {
+    this.sink?.onInterim(Number(fieldValue(fields, ':status')), fields.slice(2));
+  }
+
+  onData(chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
+    const { sink } = this;
+    if (sink === undefined) {
+      this.handle?.consume(end - start);
+      return;
+    }
+    if (end > start) sink.onResponseBody(chunk, start, end);
+    if (endStream) {
+      sink.onResponseEnd(undefined);
+      this.end();
+    }
+  }
+
+  onTrailers(fields: Readonly<FieldList>): void {
+    this.sink?.onResponseEnd(fields);
+    this.end();
+  }
+
+  onReset(code: number, by: 'peer' | 'local' | 'connection'): void {
+    const { sink } = this;
+    this.sink = undefined;
+    const isUnprocessed = code === REFUSED_STREAM;
+    sink?.onResponseFail({
+      kind: by === 'connection' ? 'closed' : by === 'local' ? 'protocol' : 'reset',
+      message: by === 'peer' ? 'stream reset by peer' : by === 'local' ? 'invalid HTTP/2 response' : 'connection closed',
+      h2Code: code,
+      isUnprocessed,
+    });
+    this.owner.onStreamEnd();
+  }
+
+  onWritable(): void {
+    this.sink?.onRequestWritable();
+  }
+
+  private end(): void {
+    this.sink = undefined;
+    this.owner.onStreamEnd();
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** HTTP/2 fields of a request, with `l5d-orig-proto` for an HTTP/1 one; cached on the head. */
+function requestFields(head: ProxyRequestHead): Readonly<FieldList> {
+  if (head.cachedFields !== undefined) return head.cachedFields;
+  const fields: FieldList = [':method', head.method];
+  fields.push(':scheme', head.scheme);
+  if (head.authority !== undefined) fields.push(':authority', head.authority);
+  fields.push(':path', head.path === '' ? '/' : head.path);
+  for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
+  if (head.version !== HTTP_2) fields.push('l5d-orig-proto', origProtoValue(head));
+  head.cachedFields = fields;
+  return fields;
+}

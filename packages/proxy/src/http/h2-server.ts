@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * An accepted HTTP/2 connection: owns the codec, gives each request's stream to the handler as a ServerStream, and restores
+ * `l5d-orig-proto` on answers to HTTP/1 requests that were carried inside (proxy-contract §4.2).
+ */
+import type { Buffer } from 'node:buffer';
+import type { FieldList } from '@weft/bytes';
+import { H2Connection, type H2ConnectionSink, type H2Options, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
+import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import { fromH2, type ProxyRequestHead } from './request-head.ts';
+import { HTTP_1_0, type HttpHandler, type RequestSink, type ResponseHead, type ServerConnectionInfo, type ServerStream } from './types.ts';
+
+export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
+  readonly info: ServerConnectionInfo;
+  readonly codec: H2Connection;
+  private readonly stream: ByteStream;
+  private readonly handler: HttpHandler;
+  private readonly now: () => number;
+  private wantsClose = false;
+
+  constructor(stream: ByteStream, handler: HttpHandler, options: Partial<H2Options>, now: () => number) {
+    this.stream = stream;
+    this.handler = handler;
+    this.now = now;
+    this.info = { clientIp: stream.remote.ip, clientPort: stream.remote.port };
+    this.codec = new H2Connection({ ...options, role: 'server' }, this, stream.out);
+    stream.onBeforeFlush = () => this.beforeFlush();
+  }
+
+  start(): void {
+    this.stream.schedule();
+    this.stream.setSink(this);
+  }
+
+  /** GOAWAY now, close once the streams in flight are done (proxy-contract §9). */
+  drain(): void {
+    if (this.wantsClose) return;
+    this.wantsClose = true;
+    this.codec.shutdown();
+    this.stream.schedule();
+  }
+
+  onRead(chunk: Buffer, start: number, end: number): void {
+    if (!this.codec.recv(chunk, start, end, this.now())) this.stream.end();
+    this.stream.schedule();
+  }
+
+  onReadEnd(): void {
+    this.codec.close();
+    this.stream.end();
+  }
+
+  onDrain(): void {
+    this.codec.isBlocked = false;
+    this.stream.schedule();
+  }
+
+  onClose(_error: NetError | undefined): void {
+    this.codec.close();
+    this.handler.onConnectionClose();
+  }
+
+  onRequest(handle: H2StreamHandle, fields: Readonly<FieldList>, endStream: boolean): H2StreamSink {
+    const head = fromH2(fields, endStream);
+    const stream = new H2ServerStream(this, handle, head);
+    stream.begin(this.handler.onRequest(head, stream, endStream));
+    return stream;
+  }
+
+  onSettings(): void {}
+  onGoaway(): void {}
+  onPong(): void {}
+
+  onOutput(): void {
+    this.stream.schedule();
+  }
+
+  /** Asked for by an answer that must be the connection's last (`connection: close` has no HTTP/2 form but GOAWAY). */
+  closeAfterStreams(): void {
+    this.drain();
+  }
+
+  private beforeFlush(): void {
+    this.codec.isBlocked = this.stream.isBlocked;
+    if (this.codec.flush()) this.stream.schedule();
+    if (this.wantsClose && this.codec.activeStreams === 0 && this.codec.isDraining) this.stream.end();
+  }
+}
+
+class H2ServerStream implements ServerStream, H2StreamSink {
+  readonly connection: ServerConnectionInfo;
+  private readonly owner: H2ServerConnection;
+  private readonly handle: H2StreamHandle;
+  private readonly head: ProxyRequestHead;
+  private sink: RequestSink | undefined = undefined;
+
+  constructor(owner: H2ServerConnection, handle: H2StreamHandle, head: ProxyRequestHead) {
+    this.owner = owner;
+    this.connection = owner.info;
+    this.handle = handle;
+    this.head = head;
+  }
+
+  begin(sink: RequestSink): void {
+    this.sink = sink;
+  }
+
+  // ---- ServerStream
+
+  sendInterim(status: number, fields: Readonly<FieldList>): void {
+    this.handle.sendHeaders([':status', String(status), ...fields], false);
+  }
+
+  sendResponse(head: ResponseHead, end: boolean): void {
+    const fields: FieldList = [':status', statusText(head.status)];
+    for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
+    if (this.head.isOrigProto) {
+      fields.push('l5d-orig-proto', (head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1'));
+    }
+    this.handle.sendHeaders(fields, end);
+  }
+
+  sendBody(chunk: Uint8Array, start: number, end: number): boolean {
+    return this.handle.sendData(chunk, start, end, false);
+  }
+
+  sendEnd(trailers: Readonly<FieldList> | undefined): void {
+    if (trailers === undefined || trailers.length === 0) this.handle.sendData(NOTHING, 0, 0, true);
+    else this.handle.sendTrailers(trailers);
+  }
+
+  abort(h2Code: number): void {
+    this.sink = undefined;
+    this.handle.reset(h2Code);
+  }
+
+  consumed(bytes: number): void {
+    this.handle.consume(bytes);
+  }
+
+  closeAfterResponse(): void {
+    this.owner.closeAfterStreams();
+  }
+
+  // ---- H2StreamSink
+
+  onHeaders(): void {}
+  onInterim(): void {}
+
+  onData(chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
+    const { sink } = this;
+    if (sink === undefined) {
+      this.handle.consume(end - start);
+      return;
+    }
+    if (end > start) sink.onRequestBody(chunk, start, end);
+    if (endStream) sink.onRequestEnd(undefined);
+  }
+
+  onTrailers(fields: Readonly<FieldList>): void {
+    this.sink?.onRequestEnd(fields);
+  }
+
+  onReset(code: number): void {
+    const { sink } = this;
+    this.sink = undefined;
+    sink?.onRequestAbort(code);
+  }
+
+  onWritable(): void {
+    this.sink?.onResponseWritable();
+  }
+}
+
+const NOTHING = new Uint8Array(0);
+
+const STATUS_TEXT: string[] = [];
+
+/** Decimal status, from a cache: the same string object lets the HPACK encoder hit by identity. */
+function statusText(status: number): string {
+  return (STATUS_TEXT[status] ??= String(status));
+}

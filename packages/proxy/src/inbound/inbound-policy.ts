@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One inbound port's policy, compiled from a snapshot: the authorizations of connections, the route tables and the authorizations of each
+ * route (proxy-contract §5.4, §5.5, §6.11).
+ */
+import { type AuthorizationSet, type TlsClient, compileAuthorizations, loopbackAuthorization } from '@weft/authz';
+import { type Authorization, type Filter, type GrpcRouteTable, type HttpRouteTable, type InboundPolicy, type Meta, grpcTable, httpTable } from '@weft/routing';
+import { isGrpc } from '../http/proxy-error.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { InboundClient } from './client.ts';
+
+/** A rule with what its requests need. */
+export interface InboundRuleBinding {
+  readonly meta: Meta;
+  readonly filters: readonly Filter[];
+  readonly authorizations: AuthorizationSet;
+}
+
+export interface InboundMatch {
+  readonly binding: InboundRuleBinding;
+  readonly pathLength: number;
+}
+
+const DEFAULT_META: Meta = { kind: 'default', name: 'default' };
+
+export class CompiledInboundPolicy {
+  readonly policy: InboundPolicy;
+  private readonly connectionAuthorizations: AuthorizationSet;
+  private readonly http: HttpRouteTable | undefined;
+  private readonly grpc: GrpcRouteTable | undefined;
+  private readonly bindings = new Map<object, InboundRuleBinding>();
+  private readonly implicit: InboundRuleBinding;
+
+  constructor(policy: InboundPolicy) {
+    this.policy = policy;
+    // A policy from the control plane always lets the pod talk to itself; a built-in default (group '') does not by itself.
+    const base: readonly Authorization[] = policy.meta.group === '' && policy.meta.name === 'deny' ? policy.authorizations : [...policy.authorizations, loopbackAuthorization()];
+    this.connectionAuthorizations = compileAuthorizations(base);
+    this.implicit = { meta: DEFAULT_META, filters: [], authorizations: this.connectionAuthorizations };
+    for (const route of [...policy.httpRoutes, ...policy.grpcRoutes]) {
+      const authorizations = route.authorizations.length === 0 ? this.connectionAuthorizations : compileAuthorizations([...route.authorizations, ...base]);
+      for (const rule of route.rules) this.bindings.set(rule, { meta: route.meta, filters: rule.filters, authorizations });
+    }
+    const http = policy.httpRoutes.length === 0 ? undefined : httpTable(policy.httpRoutes);
+    const grpc = policy.grpcRoutes.length === 0 ? undefined : grpcTable(policy.grpcRoutes);
+    // A table that does not compile matches nothing: requests get 404, never a free pass.
+    this.http = http === undefined ? undefined : 'table' in http ? http.table : EMPTY_HTTP;
+    this.grpc = grpc === undefined ? undefined : 'table' in grpc ? grpc.table : EMPTY_GRPC;
+  }
+
+  /** The rule of a request, or undefined for 404. */
+  match(head: ProxyRequestHead): InboundMatch | undefined {
+    const table = this.grpc !== undefined && (this.http === undefined || isGrpc(head)) ? this.grpc : this.http;
+    if (table === undefined) return { binding: this.implicit, pathLength: 0 };
+    const found = table.match(head.method, head.authority, head.path, head.fields as string[]);
+    if (found === undefined) return undefined;
+    const binding = this.bindings.get(found.rule);
+    return binding === undefined ? undefined : { binding, pathLength: found.pathLength };
+  }
+
+  /** Authorization of a whole connection; undefined = denied. */
+  authorizeConnection(client: InboundClient): Authorization | undefined {
+    return this.connectionAuthorizations.check(client.ip, asAuthzTls(client));
+  }
+}
+
+/** Authorization of a request on its route; undefined = denied. */
+export function authorizeRequest(binding: InboundRuleBinding, client: InboundClient): Authorization | undefined {
+  return binding.authorizations.check(client.ip, asAuthzTls(client));
+}
+
+function asAuthzTls(client: InboundClient): TlsClient {
+  return client.tls.kind === 'tls' ? { kind: 'tls', identity: client.tls.identity } : { kind: 'none' };
+}
+
+const EMPTY_HTTP: HttpRouteTable = emptyTable(httpTable([]));
+const EMPTY_GRPC: GrpcRouteTable = emptyTable(grpcTable([]));
+
+function emptyTable<T>(result: { table: T } | { error: unknown }): T {
+  if ('error' in result) throw new Error('an empty route table does not compile');
+  return result.table;
+}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One inbound port of this pod: its compiled policy and the ways to the application (an HTTP/1 pool, an HTTP/2 connection, opaque bytes).
+ * The application is always dialled at the original destination, never at loopback (proxy-contract §2.3).
+ */
+import { type ByteStream, type NetError, type SocketAddress } from '@weft/net';
+import type { EndpointAddress, InboundPolicy, Meta } from '@weft/routing';
+import type { Watched } from '../discovery/types.ts';
+import type { DrainSet } from '../drain.ts';
+import { H1ServerConnection } from '../http/h1-server.ts';
+import { H2ServerConnection } from '../http/h2-server.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import { HTTP_2, type HttpHandler, type RequestSink, type ServerStream } from '../http/types.ts';
+import type { H2Options } from '@weft/http2';
+import type { AccessLog } from '../metrics/access-log.ts';
+import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
+import { EndpointTransport, type EndpointTransportDeps } from '../outbound/endpoint-transport.ts';
+import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
+import { addressText } from '../outbound/outbound-server.ts';
+import { requestFilters } from '../outbound/route-filters.ts';
+import type { Clock } from '../runtime.ts';
+import { Relay } from '../tcp/relay.ts';
+import { WaitingStream } from '../tcp/waiting-stream.ts';
+import { type InboundClient, clientIdentity } from './client.ts';
+import { InboundExchange, type InboundExchangeDeps, withClientIdentity } from './inbound-exchange.ts';
+import { CompiledInboundPolicy, authorizeRequest } from './inbound-policy.ts';
+
+export interface PortStackDeps {
+  readonly origDst: SocketAddress;
+  readonly clock: Clock;
+  readonly drain: DrainSet;
+  readonly metrics: InboundMetrics;
+  readonly transport: EndpointTransportDeps;
+  readonly backend: Omit<HttpBackendDeps, 'createTransport' | 'balancerSeries'>;
+  readonly serverH2: Partial<H2Options>;
+  readonly accessLog: AccessLog | undefined;
+  readonly idleTimeoutMs: number;
+}
+
+/** An open opaque connection, re-authorized when the policy changes. */
+interface OpaqueConnection {
+  readonly client: InboundClient;
+  destroy(): void;
+}
+
+export class PortStack {
+  private readonly deps: PortStackDeps;
+  private readonly unwatch: () => void;
+  private readonly onIdle: () => void;
+  private compiled: CompiledInboundPolicy | undefined = undefined;
+  private waiters: (() => void)[] = [];
+  private http1: HttpBackend | undefined = undefined;
+  private http2: HttpBackend | undefined = undefined;
+  private readonly opaque = new Set<OpaqueConnection>();
+  private users = 0;
+  private cancelIdle: (() => void) | undefined = undefined;
+  /** `srv_*` labels of the policy in force. */
+  serverLabels: Readonly<Record<string, string>> = {};
+
+  constructor(policy: Watched<InboundPolicy>, deps: PortStackDeps, onIdle: () => void) {
+    this.deps = deps;
+    this.onIdle = onIdle;
+    this.unwatch = policy.watch((value) => this.changed(value));
+  }
+
+  get isReady(): boolean {
+    return this.compiled !== undefined;
+  }
+
+  /** Only when ready. */
+  get policy(): InboundPolicy {
+    return (this.compiled as CompiledInboundPolicy).policy;
+  }
+
+  get protocol(): InboundPolicy['protocol'] {
+    return this.policy.protocol;
+  }
+
+  whenReady(use: () => void): void {
+    if (this.compiled !== undefined) use();
+    else this.waiters.push(use);
+  }
+
+  serveHttp1(stream: ByteStream, client: InboundClient, dialled: string): void {
+    const connection = new H1ServerConnection(stream, this.handler(client, dialled, () => untrack()));
+    const untrack = this.deps.drain.add(connection);
+    connection.start();
+  }
+
+  serveHttp2(stream: ByteStream, client: InboundClient, dialled: string): void {
+    const handler = this.handler(client, dialled, () => untrack());
+    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2, this.deps.clock.now);
+    const untrack = this.deps.drain.add(connection);
+    connection.start();
+  }
+
+  /** Forwards bytes to the application after the connection has been authorized. */
+  forward(stream: ByteStream, client: InboundClient): void {
+    const { deps } = this;
+    const authorization = this.compiled?.authorizeConnection(client);
+    deps.metrics.tcpAuthorized(deps.origDst, this.serverLabels, client, authorization?.meta);
+    if (authorization === undefined) {
+      stream.setSink(IGNORE);
+      stream.destroy({ reset: true });
+      return;
+    }
+    this.enter();
+    const untrack = deps.drain.add({ drain(): void {} });
+    let relay: Relay | undefined;
+    let isOver = false;
+    const over = (): void => {
+      if (isOver) return;
+      isOver = true;
+      this.opaque.delete(entry);
+      untrack();
+      this.leave();
+    };
+    const entry: OpaqueConnection = {
+      client,
+      destroy: () => {
+        if (relay === undefined) stream.destroy({ reset: true });
+        else relay.destroy();
+      },
+    };
+    this.opaque.add(entry);
+    const waiting = new WaitingStream(stream, () => {
+      pending.cancel();
+      over();
+    });
+    const pending = this.appTransport().connect(undefined, {
+      onReady: (upstream) => {
+        if (waiting.isClosed) {
+          upstream.destroy();
+          return;
+        }
+        waiting.release();
+        relay = new Relay(stream, upstream, (_error: NetError | undefined) => over());
+      },
+      onError: () => {
+        if (waiting.isClosed) return;
+        deps.metrics.tcpError(deps.origDst, 'i/o');
+        stream.destroy({ reset: true });
+        over();
+      },
+    });
+  }
+
+  close(): void {
+    this.unwatch();
+    this.cancelIdle?.();
+    this.http1?.close();
+    this.http2?.close();
+  }
+
+  private changed(policy: InboundPolicy): void {
+    this.compiled = new CompiledInboundPolicy(policy);
+    this.serverLabels = {
+      srv_group: policy.meta.group,
+      srv_kind: policy.meta.kind,
+      srv_name: policy.meta.name,
+      srv_port: String(this.deps.origDst.port),
+    };
+    for (const connection of [...this.opaque]) {
+      if (this.compiled.authorizeConnection(connection.client) === undefined) {
+        this.deps.metrics.tcpTerminated(this.deps.origDst, this.serverLabels, connection.client);
+        connection.destroy();
+      }
+    }
+    for (const use of this.waiters.splice(0)) use();
+  }
+
+  private handler(client: InboundClient, dialled: string, untrack: () => void): HttpHandler {
+    this.enter();
+    const { deps } = this;
+    const exchangeDeps: InboundExchangeDeps = {
+      clock: deps.clock,
+      server: dialled,
+      target: addressText(deps.origDst),
+      accessLog: deps.accessLog,
+      countError: (error) => deps.metrics.httpError(error, dialled, this.serverLabels),
+    };
+    return {
+      onRequest: (head, server, end) => this.request(head as ProxyRequestHead, server, end, client, exchangeDeps),
+      onConnectionClose: () => {
+        untrack();
+        this.leave();
+      },
+    };
+  }
+
+  private request(head: ProxyRequestHead, server: ServerStream, end: boolean, client: InboundClient, deps: InboundExchangeDeps): RequestSink {
+    const compiled = this.compiled as CompiledInboundPolicy;
+    const { metrics } = this.deps;
+    const found = compiled.match(head);
+    if (found === undefined) {
+      metrics.routeNotFound(this.deps.origDst, this.serverLabels, client);
+      const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
+      exchange.rescue({ kind: 'route-not-found', message: exchange.denial('no route found for request') });
+      return exchange;
+    }
+    const { binding } = found;
+    const authorization = authorizeRequest(binding, client);
+    if (authorization === undefined) {
+      metrics.deniedRequest(this.deps.origDst, this.serverLabels, client, binding.meta);
+      const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
+      exchange.rescue({ kind: 'unauthorized', message: exchange.denial('unauthorized request on route') });
+      return exchange;
+    }
+    let request = head;
+    if (binding.filters.length > 0) {
+      const filtered = requestFilters(binding.filters, head, found.pathLength, this.deps.clock.random);
+      if ('error' in filtered) {
+        const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
+        // An HTTP failure injected inbound shows as an unexpected error, as users of the reference know it (§4.5).
+        exchange.rescue(filtered.error.kind === 'injected' && filtered.error.grpcStatus === undefined ? { kind: 'unexpected', message: 'unexpected error' } : filtered.error);
+        return exchange;
+      }
+      request = filtered.head;
+    }
+    const fields = withClientIdentity(request.fields, clientIdentity(client));
+    if (fields !== request.fields) request = request.with({ fields });
+    const series = metrics.allowedRequest(this.deps.origDst, this.serverLabels, client, binding.meta, authorization.meta, request);
+    const routeSeries = metrics.routeSeries(compiled.policy.meta, this.deps.origDst.port, binding.meta, request);
+    const exchange = new InboundExchange(request, server, end, deps, client, series, routeSeries);
+    exchange.send(request.version === HTTP_2 ? this.app2() : this.app1());
+    return exchange;
+  }
+
+  private app1(): HttpBackend {
+    return (this.http1 ??= this.appBackend(false));
+  }
+
+  private app2(): HttpBackend {
+    return (this.http2 ??= this.appBackend(true));
+  }
+
+  private appBackend(isH2: boolean): HttpBackend {
+    const meta: Meta = { kind: 'default', name: 'inbound' };
+    return new HttpBackend({ meta, filters: [], target: { kind: 'forward', endpoint: this.appAddress() } }, isH2, {
+      ...this.deps.backend,
+      createTransport: (address) => new EndpointTransport(address, this.deps.transport),
+      balancerSeries: () => undefined,
+    });
+  }
+
+  private appTransport(): EndpointTransport {
+    return new EndpointTransport(this.appAddress(), this.deps.transport);
+  }
+
+  private appAddress(): EndpointAddress {
+    return {
+      ip: this.deps.origDst.ip,
+      port: this.deps.origDst.port,
+      labels: {},
+      tls: undefined,
+      protocolHint: 'none',
+      opaqueTransportPort: undefined,
+      authorityOverride: undefined,
+      http2: { keepAliveIntervalMs: undefined, keepAliveTimeoutMs: undefined, keepAliveWhileIdle: false },
+    };
+  }
+
+  private enter(): void {
+    this.users += 1;
+    this.cancelIdle?.();
+    this.cancelIdle = undefined;
+  }
+
+  private leave(): void {
+    this.users -= 1;
+    if (this.users > 0) return;
+    this.cancelIdle?.();
+    this.cancelIdle = this.deps.clock.after(this.deps.idleTimeoutMs, () => {
+      if (this.users > 0) return;
+      this.onIdle();
+      this.close();
+    });
+  }
+}
+
+const IGNORE = { onRead(): void {}, onReadEnd(): void {}, onDrain(): void {}, onClose(): void {} };

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+/* All families of the inbound side, and the label sets that its layers ask for (proxy-contract §7). */
+import type { TransportHeader } from '@weft/detect';
+import type { SocketAddress } from '@weft/net';
+import type { InboundPolicy, Meta } from '@weft/routing';
+import type { Counter, CounterFamily, HistogramFamily, MetricRegistry } from '@weft/telemetry';
+import type { DetectedProtocol } from '../http/detect-protocol.ts';
+import { type ProxyError, errorLabel, isGrpc } from '../http/proxy-error.ts';
+import type { RequestHead } from '../http/types.ts';
+import { type InboundClient, tlsLabels } from '../inbound/client.ts';
+import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
+import { InboundRouteMetrics, type InboundRouteSeries } from './route-metrics.ts';
+import type { TransportMetrics } from './transport-metrics.ts';
+
+const LEGACY = { layout: 'legacy' } as const;
+const DETECT_SECONDS = [0.001, 0.1];
+
+/** What is counted of an allowed request, kept by client and route. */
+interface Allowed {
+  readonly allow: Counter;
+  readonly endpoint: EndpointSeries;
+}
+
+export class InboundMetrics {
+  readonly transport: TransportMetrics;
+  private readonly endpoints: EndpointMetrics;
+  private readonly routes: InboundRouteMetrics;
+  private readonly httpAllow: CounterFamily;
+  private readonly httpDeny: CounterFamily;
+  private readonly notFound: CounterFamily;
+  private readonly httpErrors: CounterFamily;
+  private readonly tcpAllow: CounterFamily;
+  private readonly tcpDeny: CounterFamily;
+  private readonly tcpTerminate: CounterFamily;
+  private readonly tcpErrors: CounterFamily;
+  private readonly detectDuration: HistogramFamily;
+  private readonly detectResults: CounterFamily;
+  private readonly transportHeaders: CounterFamily;
+  private readonly hasAuthorityLabels: boolean;
+  private allowed = new WeakMap<InboundClient, Map<string, Allowed>>();
+  private readonly routeSeriesByKey = new Map<string, InboundRouteSeries>();
+
+  constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics, hasAuthorityLabels: boolean) {
+    this.transport = transport;
+    this.endpoints = endpoints;
+    this.hasAuthorityLabels = hasAuthorityLabels;
+    this.httpAllow = registry.counter('inbound_http_authz_allow_total', 'The total number of inbound HTTP requests that were authorized', undefined, LEGACY);
+    this.httpDeny = registry.counter('inbound_http_authz_deny_total', 'The total number of inbound HTTP requests that could not be processed due to being unauthorized', undefined, LEGACY);
+    this.notFound = registry.counter('inbound_http_route_not_found_total', 'The total number of inbound HTTP requests that could not be associated with a route', undefined, LEGACY);
+    this.httpErrors = registry.counter('inbound_http_errors_total', 'The total number of inbound HTTP requests that could not be processed due to a proxy error.', undefined, LEGACY);
+    this.tcpAllow = registry.counter('inbound_tcp_authz_allow_total', 'The total number of inbound TCP connections that were authorized', undefined, LEGACY);
+    this.tcpDeny = registry.counter('inbound_tcp_authz_deny_total', 'The total number of inbound TCP connections that were denied', undefined, LEGACY);
+    this.tcpTerminate = registry.counter('inbound_tcp_authz_terminate_total', 'The total number of inbound TCP connections that were terminated due to an authorization change', undefined, LEGACY);
+    this.tcpErrors = registry.counter('inbound_tcp_errors_total', 'The total number of inbound TCP connections that could not be processed due to a proxy error.', undefined, LEGACY);
+    this.detectDuration = registry.histogram('inbound_tcp_detect_http_duration_seconds', 'Time taken for protocol detection', DETECT_SECONDS, undefined, { unit: 'seconds' });
+    this.detectResults = registry.counter('inbound_tcp_detect_http_results_total', 'Results for protocol detection');
+    this.transportHeaders = registry.counter('inbound_tcp_transport_header_connections_total', 'TCP connections with transport headers');
+    this.routes = new InboundRouteMetrics(registry);
+  }
+
+  /** Counts an authorized request and gives the series of its endpoint. */
+  allowedRequest(
+    target: SocketAddress,
+    server: Readonly<Record<string, string>>,
+    client: InboundClient,
+    route: Meta,
+    authorization: Meta,
+    request: RequestHead,
+  ): EndpointSeries {
+    let byRoute = this.allowed.get(client);
+    if (byRoute === undefined) {
+      byRoute = new Map();
+      this.allowed.set(client, byRoute);
+    }
+    const authority = this.hasAuthorityLabels ? request.authority : undefined;
+    const key = `${server['srv_name'] ?? ''} ${metaKey(route)} ${metaKey(authorization)} ${authority ?? ''}`;
+    let found = byRoute.get(key);
+    if (found === undefined) {
+      const targets = targetLabels(target);
+      const tls = tlsLabels(client.tls);
+      const routeAndAuthz = { ...gkn('route', route), ...gkn('authz', authorization) };
+      found = {
+        allow: this.httpAllow.get({ ...targets, ...server, ...routeAndAuthz, ...tls }),
+        endpoint: this.endpoints.get({
+          direction: 'inbound',
+          ...(authority === undefined ? {} : { authority }),
+          ...targets,
+          ...tls,
+          ...server,
+          ...routeAndAuthz,
+        }),
+      };
+      byRoute.set(key, found);
+    }
+    found.allow.value += 1;
+    return found.endpoint;
+  }
+
+  deniedRequest(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient, route: Meta): void {
+    this.httpDeny.get({ ...targetLabels(target), ...server, ...gkn('route', route), ...tlsLabels(client.tls) }).value += 1;
+  }
+
+  routeSeries(server: InboundPolicy['meta'], port: number, route: Meta, request: RequestHead): InboundRouteSeries {
+    const grpc = isGrpc(request);
+    const key = `${grpc ? 'g' : 'h'} ${server.group} ${server.kind} ${server.name} ${port} ${metaKey(route)}`;
+    let series = this.routeSeriesByKey.get(key);
+    if (series === undefined) {
+      series = this.routes.get(
+        { parent_group: server.group, parent_kind: server.kind, parent_name: server.name, parent_port: String(port), ...gkn('route', route) },
+        grpc,
+      );
+      this.routeSeriesByKey.set(key, series);
+    }
+    return series;
+  }
+
+  routeNotFound(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient): void {
+    this.notFound.get({ ...targetLabels(target), ...server, ...tlsLabels(client.tls) }).value += 1;
+  }
+
+  httpError(error: ProxyError, target: string, server: Readonly<Record<string, string>>): void {
+    const label = errorLabel(error.kind);
+    if (label === undefined) return;
+    const colon = target.lastIndexOf(':');
+    this.httpErrors.get({ error: label, target_addr: target, target_ip: target.slice(0, colon), target_port: target.slice(colon + 1), ...server }).value += 1;
+  }
+
+  tcpAuthorized(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient, authorization: Meta | undefined): void {
+    const targets = targetLabels(target);
+    const tls = tlsLabels(client.tls);
+    if (authorization === undefined) this.tcpDeny.get({ ...targets, ...server, ...tls }).value += 1;
+    else this.tcpAllow.get({ ...targets, ...server, ...gkn('authz', authorization), ...tls }).value += 1;
+  }
+
+  tcpTerminated(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient): void {
+    this.tcpTerminate.get({ ...targetLabels(target), ...server, ...tlsLabels(client.tls) }).value += 1;
+  }
+
+  tcpError(target: SocketAddress, error: string): void {
+    this.tcpErrors.get({ ...targetLabels(target), error }).value += 1;
+  }
+
+  detected(server: InboundPolicy['meta'], port: number, protocol: DetectedProtocol, elapsedMs: number): void {
+    const labels = { srv_group: server.group, srv_kind: server.kind, srv_name: server.name, srv_port: String(port) };
+    this.detectDuration.get(labels).observe(elapsedMs / 1000);
+    this.detectResults.get({ ...labels, result: protocol }).value += 1;
+  }
+
+  transportHeader(header: TransportHeader, clientId: string): void {
+    this.transportHeaders.get({
+      session_protocol: header.sessionProtocol ?? '',
+      target_port: String(header.port),
+      target_name: header.name ?? '',
+      client_id: clientId,
+    }).value += 1;
+  }
+}
+
+function targetLabels(target: SocketAddress): Record<string, string> {
+  const addr = target.ip.includes(':') ? `[${target.ip}]:${target.port}` : `${target.ip}:${target.port}`;
+  return { target_addr: addr, target_ip: target.ip, target_port: String(target.port) };
+}
+
+/** Labels group, kind, name under a prefix. */
+function gkn(prefix: string, meta: Meta): Record<string, string> {
+  return meta.kind === 'default'
+    ? { [`${prefix}_group`]: '', [`${prefix}_kind`]: 'default', [`${prefix}_name`]: meta.name }
+    : { [`${prefix}_group`]: meta.resource.group, [`${prefix}_kind`]: meta.resource.kind, [`${prefix}_name`]: meta.resource.name };
+}
+
+function metaKey(meta: Meta): string {
+  return meta.kind === 'default' ? `d/${meta.name}` : `${meta.resource.group}/${meta.resource.kind}/${meta.resource.name}`;
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A backend of an HTTP route: a balancer over discovered endpoints, or one endpoint that the control plane named. Requests that
+ * find no ready endpoint wait in a bounded queue; when nothing has become ready for the fail-fast timeout the queue is failed and
+ * new requests are refused at once until something is (proxy-contract §6.1, corrections.md).
+ *
+ *   open ──nothing ready, something waits──► stalling ──fail-fast timeout──► shut ──an endpoint is ready──► open
+ */
+import { P2cBalancer, PeakEwma } from '@weft/balance';
+import type { H2Options } from '@weft/http2';
+import type { Backend, EndpointAddress } from '@weft/routing';
+import type { DirectionConfig } from '../config/types.ts';
+import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
+import type { BalancerSeries } from '../metrics/balancer-metrics.ts';
+import type { Clock } from '../runtime.ts';
+import type { EndpointTransport } from './endpoint-transport.ts';
+import { type Dispatchable, HttpEndpoint, type HttpEndpointOwner } from './http-endpoint.ts';
+
+/** Load estimate of a forwarded endpoint, which nothing compares with. */
+const FORWARD_RTT_MS = 30;
+const FORWARD_DECAY_MS = 10_000;
+
+export interface HttpBackendDeps {
+  readonly discovery: Discovery;
+  readonly config: DirectionConfig;
+  readonly clock: Clock;
+  readonly h2: Partial<H2Options>;
+  /** `authority` = the backend's logical name, where it has one. */
+  createTransport(address: EndpointAddress, authority: string | undefined): EndpointTransport;
+  balancerSeries(backend: Backend): BalancerSeries | undefined;
+}
+
+export class HttpBackend implements HttpEndpointOwner {
+  readonly backend: Backend;
+  private readonly isH2: boolean;
+  private readonly deps: HttpBackendDeps;
+  private readonly clock: Clock;
+  private readonly endpoints = new Map<string, HttpEndpoint>();
+  private readonly balancer: P2cBalancer<HttpEndpoint>;
+  private readonly resolution: EndpointResolution | undefined;
+  private readonly series: BalancerSeries | undefined;
+  private queue: Dispatchable[] = [];
+  private isShut = false;
+  private cancelFailfast: (() => void) | undefined = undefined;
+  private readonly rttMs: number;
+  private readonly decayMs: number;
+
+  /** `isH2` = requests of this backend are native HTTP/2. */
+  constructor(backend: Backend, isH2: boolean, deps: HttpBackendDeps) {
+    this.backend = backend;
+    this.isH2 = isH2;
+    this.deps = deps;
+    this.clock = deps.clock;
+    this.balancer = new P2cBalancer<HttpEndpoint>(deps.clock.random);
+    const { target } = backend;
+    this.rttMs = target.kind === 'balance' ? target.defaultRttMs : FORWARD_RTT_MS;
+    this.decayMs = target.kind === 'balance' ? target.decayMs : FORWARD_DECAY_MS;
+    this.series = target.kind === 'balance' ? deps.balancerSeries(backend) : undefined;
+    this.resolution = target.kind === 'balance' ? deps.discovery.resolve(target.path, (update) => this.update(update)) : undefined;
+    if (target.kind === 'forward') this.update({ isReset: true, add: [target.endpoint], remove: [] });
+  }
+
+  /** Whether a request would be taken on now, for availability-aware distributions. */
+  get isAvailable(): boolean {
+    return this.backend.target.kind !== 'none' && !this.isShut;
+  }
+
+  /** Sends the request to an endpoint, now or when one is ready; answers for it otherwise. */
+  dispatch(exchange: Dispatchable): void {
+    if (this.backend.target.kind === 'none') {
+      exchange.rescue({ kind: 'no-dispatcher', message: 'has no dispatcher' });
+      return;
+    }
+    const endpoint = this.balancer.pick(this.clock.now());
+    if (endpoint !== undefined) {
+      endpoint.dispatch(exchange);
+      return;
+    }
+    if (this.isShut || this.queue.length >= this.deps.config.httpQueueCapacity) {
+      exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
+      return;
+    }
+    this.queue.push(exchange);
+    this.series?.queued(this.queue.length);
+    this.armFailfast();
+  }
+
+  onReadiness(_endpoint: HttpEndpoint): void {
+    if (this.balancer.readyCount() > 0) this.open();
+    this.updateSeries();
+  }
+
+  close(): void {
+    this.resolution?.close();
+    this.cancelFailfast?.();
+    this.cancelFailfast = undefined;
+    for (const endpoint of this.endpoints.values()) endpoint.close();
+    this.endpoints.clear();
+    this.series?.close();
+    for (const exchange of this.queue.splice(0)) exchange.rescue({ kind: 'load-shed', message: 'service unavailable' });
+  }
+
+  private update(update: EndpointUpdate): void {
+    this.series?.updated(update);
+    if (update.isReset) {
+      const kept = new Set(update.add.map(key));
+      for (const [name, endpoint] of this.endpoints) if (!kept.has(name)) this.remove(name, endpoint);
+    }
+    for (const address of update.add) this.add(address);
+    for (const gone of update.remove) {
+      const name = key(gone);
+      const endpoint = this.endpoints.get(name);
+      if (endpoint !== undefined) this.remove(name, endpoint);
+    }
+    if (this.balancer.readyCount() > 0) this.open();
+    this.updateSeries();
+  }
+
+  private add(address: EndpointAddress): void {
+    const name = key(address);
+    const existing = this.endpoints.get(name);
+    if (existing !== undefined) {
+      if (sameEndpoint(existing.transport.address, address)) return;
+      this.remove(name, existing);
+    }
+    const { config, clock } = this.deps;
+    const transport = this.deps.createTransport(address, this.backend.target.kind === 'balance' ? this.backend.target.path : undefined);
+    const mode = this.isH2 || (address.protocolHint === 'h2' && !transport.isLocal) ? 'h2' : 'h1';
+    const endpoint = new HttpEndpoint(transport, mode, this, {
+      backoff: config.connectBackoff,
+      poolIdleTimeoutMs: config.http1PoolIdleTimeoutMs,
+      maxIdleConnections: config.maxIdleConnectionsPerEndpoint,
+      h2: this.deps.h2,
+      clock,
+      ewma: new PeakEwma(this.rttMs, this.decayMs, clock.now()),
+    });
+    this.endpoints.set(name, endpoint);
+    this.balancer.add(endpoint);
+    endpoint.start();
+  }
+
+  private remove(name: string, endpoint: HttpEndpoint): void {
+    this.endpoints.delete(name);
+    this.balancer.remove(endpoint);
+    endpoint.close();
+  }
+
+  private armFailfast(): void {
+    if (this.cancelFailfast !== undefined) return;
+    this.cancelFailfast = this.clock.after(this.deps.config.httpFailfastTimeoutMs, () => {
+      this.cancelFailfast = undefined;
+      if (this.balancer.readyCount() > 0) return;
+      this.isShut = true;
+      this.series?.shut(true);
+      const waiting = this.queue;
+      this.queue = [];
+      for (const exchange of waiting) {
+        if (!exchange.isDone) exchange.rescue({ kind: 'failfast', message: exchange.describe('service in fail-fast', this.backend) });
+      }
+    });
+  }
+
+  private open(): void {
+    this.cancelFailfast?.();
+    this.cancelFailfast = undefined;
+    if (this.isShut) {
+      this.isShut = false;
+      this.series?.shut(false);
+    }
+    if (this.queue.length === 0) return;
+    const waiting = this.queue;
+    this.queue = [];
+    for (const exchange of waiting) if (!exchange.isDone) this.dispatch(exchange);
+  }
+
+  private updateSeries(): void {
+    if (this.series === undefined) return;
+    const ready = this.balancer.readyCount();
+    this.series.endpoints(ready, this.endpoints.size - ready);
+  }
+}
+
+function key(address: { readonly ip: string; readonly port: number }): string {
+  return `${address.ip}|${address.port}`;
+}
+
+/** Whether nothing that a connection or a metric depends on has changed. */
+export function sameEndpoint(a: EndpointAddress, b: EndpointAddress): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The HTTP stack of one outbound target: route (matches, filters) ─► backend (weights) ─► balancer. Built once per policy snapshot and
+ * protocol; a snapshot change builds a new one and moves over the backends that did not change, so their connections live on.
+ */
+import { pickWeighted } from '@weft/balance';
+import { type Backend, type Filter, type HttpRouteTable, type GrpcRouteTable, type Meta, grpcTable, httpTable } from '@weft/routing';
+import type { OutboundTarget } from '../discovery/types.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { RequestSink, ServerStream } from '../http/types.ts';
+import { HTTP_2 } from '../http/types.ts';
+import type { OutboundRouteSeries, RouteMetrics } from '../metrics/route-metrics.ts';
+import type { Clock } from '../runtime.ts';
+import { HttpBackend, type HttpBackendDeps } from './http-backend.ts';
+import { OutboundExchange, type OutboundExchangeDeps } from './outbound-exchange.ts';
+import { requestFilters } from './route-filters.ts';
+
+interface BoundBackend {
+  readonly backend: HttpBackend;
+  readonly filters: readonly Filter[];
+}
+
+interface BoundRule {
+  readonly meta: Meta;
+  readonly filters: readonly Filter[];
+  readonly series: OutboundRouteSeries;
+  readonly backends: readonly BoundBackend[];
+  /** Parallel to `backends`; undefined = first available. */
+  readonly weights: readonly number[] | undefined;
+  readonly exchangeRoute: { meta: Meta; series: OutboundRouteSeries; filters: readonly Filter[] };
+}
+
+export interface HttpRouterDeps {
+  readonly backend: HttpBackendDeps;
+  readonly exchange: OutboundExchangeDeps;
+  readonly metrics: RouteMetrics;
+  readonly clock: Clock;
+}
+
+export class HttpRouter {
+  private readonly deps: HttpRouterDeps;
+  private readonly isH2: boolean;
+  private backends = new Map<string, HttpBackend>();
+  private rules = new Map<object, BoundRule>();
+  private table: HttpRouteTable | GrpcRouteTable | undefined = undefined;
+  private invalid: string | undefined = undefined;
+
+  constructor(isH2: boolean, deps: HttpRouterDeps) {
+    this.isH2 = isH2;
+    this.deps = deps;
+  }
+
+  /** Takes on a snapshot. */
+  update(target: OutboundTarget): void {
+    const { policy } = target;
+    const kept = new Map<string, HttpBackend>();
+    const rules = new Map<object, BoundRule>();
+    this.invalid = policy.protocol === 'invalid' ? 'invalid policy' : undefined;
+    const isGrpc = policy.protocol === 'grpc';
+    const routes = isGrpc ? policy.grpc : this.isH2 ? policy.http2 : policy.http1;
+    for (const route of routes) {
+      for (const rule of route.rules) {
+        const { backends: distribution } = rule;
+        const entries =
+          distribution.kind === 'randomAvailable'
+            ? distribution.backends.map((entry) => entry.backend)
+            : distribution.kind === 'firstAvailable'
+              ? distribution.backends
+              : [];
+        const series = this.deps.metrics.route(policy.meta, route.meta, isGrpc);
+        const bound: BoundRule = {
+          meta: route.meta,
+          filters: rule.filters,
+          series,
+          backends: entries.map((backend) => ({ backend: this.take(backend, kept), filters: backend.filters })),
+          weights: distribution.kind === 'randomAvailable' ? distribution.backends.map((entry) => entry.weight) : undefined,
+          exchangeRoute: { meta: route.meta, series, filters: rule.filters },
+        };
+        rules.set(rule, bound);
+      }
+    }
+    const compiled = isGrpc ? grpcTable(policy.grpc) : httpTable(this.isH2 ? policy.http2 : policy.http1);
+    for (const [name, backend] of this.backends) if (!kept.has(name)) backend.close();
+    this.backends = kept;
+    this.rules = rules;
+    if ('error' in compiled) {
+      this.table = undefined;
+      this.invalid = compiled.error.message;
+    } else {
+      this.table = compiled.table;
+    }
+  }
+
+  /** Routes one request. The returned sink takes its body. */
+  route(head: ProxyRequestHead, stream: ServerStream, end: boolean): RequestSink {
+    const rule = this.match(head);
+    if (rule === undefined) {
+      const exchange = new OutboundExchange(head, stream, end, this.deps.exchange, undefined);
+      if (this.invalid !== undefined) exchange.rescue({ kind: 'unexpected', message: 'unexpected error' });
+      else exchange.rescue({ kind: 'route-not-found', message: exchange.describe('no route found for request', undefined) });
+      return exchange;
+    }
+    let routed = head;
+    let exchange: OutboundExchange;
+    if (rule.filters.length > 0) {
+      const filtered = requestFilters(rule.filters, head, this.matchedPrefix, this.deps.clock.random);
+      if ('error' in filtered) {
+        exchange = new OutboundExchange(head, stream, end, this.deps.exchange, rule.exchangeRoute);
+        exchange.rescue(filtered.error);
+        return exchange;
+      }
+      routed = filtered.head;
+    }
+    const choice = this.choose(rule);
+    if (choice !== undefined && choice.filters.length > 0) {
+      const filtered = requestFilters(choice.filters, routed, this.matchedPrefix, this.deps.clock.random);
+      if ('error' in filtered) {
+        exchange = new OutboundExchange(head, stream, end, this.deps.exchange, rule.exchangeRoute);
+        exchange.rescue(filtered.error);
+        return exchange;
+      }
+      routed = filtered.head;
+    }
+    exchange = new OutboundExchange(routed, stream, end, this.deps.exchange, rule.exchangeRoute);
+    if (choice === undefined) exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
+    else exchange.send(choice.backend);
+    return exchange;
+  }
+
+  close(): void {
+    for (const backend of this.backends.values()) backend.close();
+    this.backends.clear();
+    this.rules.clear();
+    this.table = undefined;
+  }
+
+  private matchedPrefix = 0;
+
+  private match(head: ProxyRequestHead): BoundRule | undefined {
+    const { table } = this;
+    if (table === undefined) return undefined;
+    if (head.routeKey === this.rules) {
+      const cached = head.cachedRoute as { rule: BoundRule | undefined; prefix: number };
+      this.matchedPrefix = cached.prefix;
+      return cached.rule;
+    }
+    const found = table.match(head.method, head.authority, head.path, head.fields as string[]);
+    const rule = found === undefined ? undefined : this.rules.get(found.rule);
+    this.matchedPrefix = found?.pathLength ?? 0;
+    // Only HTTP/1 heads are handed out again, so only there is the result worth keeping.
+    if (head.version !== HTTP_2) {
+      head.routeKey = this.rules;
+      head.cachedRoute = { rule, prefix: this.matchedPrefix };
+    }
+    return rule;
+  }
+
+  private choose(rule: BoundRule): BoundBackend | undefined {
+    const { backends, weights } = rule;
+    if (backends.length === 1) return weights === undefined || (weights[0] as number) > 0 ? backends[0] : undefined;
+    if (weights === undefined) return backends.find((entry) => entry.backend.isAvailable) ?? backends[0];
+    const index = pickWeighted(weights, this.deps.clock.random, (at) => (backends[at] as BoundBackend).backend.isAvailable);
+    return index < 0 ? undefined : backends[index];
+  }
+
+  /** The running backend for a description, or a new one. Backends with equal meaning are shared between rules. */
+  private take(backend: Backend, kept: Map<string, HttpBackend>): HttpBackend {
+    const name = JSON.stringify([backend.meta, backend.target]);
+    let running = kept.get(name) ?? this.backends.get(name);
+    running ??= new HttpBackend(backend, this.isH2, this.deps.backend);
+    kept.set(name, running);
+    return running;
+  }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A request on its way out of the pod: the outbound side's header rules (proxy-contract §4.4), its error texts, its metrics, and a
+ * second endpoint for requests that the first one certainly did not process.
+ */
+import { type FieldList, fieldValue } from '@weft/bytes';
+import type { Backend, Meta } from '@weft/routing';
+import { Exchange, type Outcome } from '../http/exchange.ts';
+import type { ProxyError } from '../http/proxy-error.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { ClientFailure, ResponseHead, ServerStream } from '../http/types.ts';
+import type { OutboundRouteSeries } from '../metrics/route-metrics.ts';
+import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
+import type { Clock } from '../runtime.ts';
+import type { HttpBackend } from './http-backend.ts';
+import type { Dispatchable, HttpEndpoint } from './http-endpoint.ts';
+import { responseFilters } from './route-filters.ts';
+import type { Filter } from '@weft/routing';
+
+/** Endpoints tried for one request before giving up; each earlier one did certainly not process it. */
+const MAX_DISPATCHES = 4;
+
+export interface OutboundExchangeDeps {
+  readonly clock: Clock;
+  readonly emitDetails: boolean;
+  /** `ip:port` that the application dialled. */
+  readonly logical: string;
+  endpointSeries(endpoint: HttpEndpoint): EndpointSeries;
+  countError(error: ProxyError): void;
+}
+
+export class OutboundExchange extends Exchange implements Dispatchable {
+  private readonly deps: OutboundExchangeDeps;
+  private readonly route: Meta | undefined;
+  private readonly routeSeries: OutboundRouteSeries | undefined;
+  private readonly filters: readonly Filter[];
+  private backend: HttpBackend | undefined = undefined;
+  private endpoint: HttpEndpoint | undefined = undefined;
+  private endpointSeries: EndpointSeries | undefined = undefined;
+  private readonly startedMs: number;
+  private dispatchedMs = 0;
+  private dispatches = 0;
+
+  constructor(
+    head: ProxyRequestHead,
+    server: ServerStream,
+    end: boolean,
+    deps: OutboundExchangeDeps,
+    route: { meta: Meta; series: OutboundRouteSeries; filters: readonly Filter[] } | undefined,
+  ) {
+    super(head, server, end);
+    this.deps = deps;
+    this.route = route?.meta;
+    this.routeSeries = route?.series;
+    this.filters = route?.filters ?? [];
+    this.startedMs = deps.clock.now();
+  }
+
+  /** Sends the request to one of the backend's endpoints. */
+  send(backend: HttpBackend): void {
+    this.backend = backend;
+    this.dispatches += 1;
+    backend.dispatch(this);
+  }
+
+  onBound(endpoint: HttpEndpoint): void {
+    this.endpoint?.release();
+    this.endpoint = endpoint;
+    this.dispatchedMs = this.deps.clock.now();
+    const series = this.deps.endpointSeries(endpoint);
+    this.endpointSeries = series;
+    series.requests.value += 1;
+    this.routeSeries?.backendRequest(this.backend?.backend);
+  }
+
+  describe(cause: string, backend: Backend | undefined): string {
+    const route = this.route === undefined ? '' : ` route ${metaText(this.route)}:`;
+    const name = backend === undefined ? '' : ` backend ${metaText(backend.meta)}: ${metaText(backend.meta)}:`;
+    return `logical service ${this.deps.logical}:${route}${name} ${cause}`;
+  }
+
+  protected override showsDetails(): boolean {
+    return this.deps.emitDetails;
+  }
+
+  protected override mapResponse(head: ResponseHead): ResponseHead {
+    let { fields } = head;
+    if (fieldValue(fields, 'l5d-proxy-connection') === 'close' && this.backend?.backend.target.kind === 'forward') {
+      this.server.closeAfterResponse();
+    }
+    fields = withoutProxyFields(fields);
+    for (const filter of this.filters) fields = responseFilters(filter, fields);
+    return fields === head.fields ? head : { ...head, fields };
+  }
+
+  protected override mapFailure(failure: ClientFailure): ProxyError {
+    const { endpoint } = this;
+    const at = endpoint === undefined ? '' : `endpoint ${endpoint.transport.labels['target_addr'] ?? ''}: `;
+    switch (failure.kind) {
+      case 'connect':
+        return { kind: 'connect', message: `${at}client error (Connect)` };
+      case 'connect-timeout':
+        return { kind: 'connect-timeout', message: `${at}connect timed out` };
+      case 'reset':
+        return { kind: 'bad-gateway', message: `${at}upgraded connection failed with HTTP/2 reset: code ${failure.h2Code}` };
+      case 'closed':
+      case 'protocol':
+        return endpoint?.mode === 'h1'
+          ? { kind: 'unexpected', message: 'unexpected error' }
+          : { kind: 'bad-gateway', message: `${at}${failure.message}` };
+      default:
+        return failure.kind satisfies never;
+    }
+  }
+
+  protected override redispatch(_failure: ClientFailure): boolean {
+    const { backend } = this;
+    if (backend === undefined || this.dispatches >= MAX_DISPATCHES) return false;
+    if (backend.backend.target.kind === 'forward' && _failure.kind !== 'closed') return false;
+    this.endpointSeries?.failed();
+    this.endpointSeries = undefined;
+    this.dispatches += 1;
+    backend.dispatch(this);
+    return true;
+  }
+
+  protected override onFirstByte(): void {
+    const { endpoint } = this;
+    if (endpoint === undefined) return;
+    const now = this.deps.clock.now();
+    const rttMs = now - this.dispatchedMs;
+    endpoint.load.observe(rttMs, now);
+    this.endpointSeries?.latency(this.status, rttMs);
+  }
+
+  protected override onRescued(error: ProxyError): void {
+    this.deps.countError(error);
+  }
+
+  protected override onRequestBytes(bytes: number): void {
+    this.routeSeries?.requestFrame(bytes);
+  }
+
+  protected override onResponseBytes(bytes: number): void {
+    this.routeSeries?.responseFrame(this.backend?.backend, bytes);
+  }
+
+  protected override onFinish(outcome: Outcome): void {
+    this.endpoint?.release();
+    this.endpointSeries?.finished(outcome, this.responseFields, this.trailers);
+    this.routeSeries?.finished(this.backend?.backend, outcome, this.responseFields, this.trailers, this.deps.clock.now() - this.startedMs);
+  }
+}
+
+/** `default.http`, `HTTPRoute.ns.name`: how the reference names configuration in error texts. */
+export function metaText(meta: Meta): string {
+  if (meta.kind === 'default') return `default.${meta.name}`;
+  const { kind, namespace, name, port } = meta.resource;
+  return `${kind}.${namespace}.${name}${port > 0 ? `:${port}` : ''}`;
+}
+
+/** The peer proxy's informational fields are for us, never for the application. */
+function withoutProxyFields(fields: Readonly<FieldList>): Readonly<FieldList> {
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string;
+    if (name.charCodeAt(0) === 0x6c && (name === 'l5d-proxy-error' || name === 'l5d-proxy-connection')) {
+      const kept: FieldList = [];
+      for (let k = 0; k < fields.length; k += 2) {
+        const other = fields[k] as string;
+        if (other !== 'l5d-proxy-error' && other !== 'l5d-proxy-connection') kept.push(other, fields[k + 1] as string);
+      }
+      return kept;
+    }
+  }
+  return fields;
+}

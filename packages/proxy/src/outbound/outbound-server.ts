@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Accepted outbound connections (proxy-contract §2.4): the original destination chooses the stack, discovery or detection the protocol,
+ * and the connection is served until it ends or the proxy drains.
+ *
+ *   accepted ──► discovering ──► detecting ──► serving (h1 | h2 | opaque) ──► closed
+ */
+import type { ByteStream, SocketAddress } from '@weft/net';
+import type { H2Options } from '@weft/http2';
+import type { ProxyConfig } from '../config/types.ts';
+import type { Discovery } from '../discovery/types.ts';
+import type { DrainSet } from '../drain.ts';
+import { detectProtocol } from '../http/detect-protocol.ts';
+import { H1ServerConnection } from '../http/h1-server.ts';
+import { H2ServerConnection } from '../http/h2-server.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { HttpHandler } from '../http/types.ts';
+import type { OutboundMetrics } from '../metrics/outbound-metrics.ts';
+import type { Clock } from '../runtime.ts';
+import { peekTls } from '../tcp/peek-tls.ts';
+import { WaitingStream } from '../tcp/waiting-stream.ts';
+import { OutboundStack, type OutboundStackDeps } from './outbound-stack.ts';
+
+export interface OutboundServerDeps {
+  readonly config: ProxyConfig;
+  readonly discovery: Discovery;
+  readonly clock: Clock;
+  readonly drain: DrainSet;
+  readonly metrics: OutboundMetrics;
+  readonly serverH2: Partial<H2Options>;
+  /** The stack's own needs, for one target. */
+  stackDeps(origDst: SocketAddress): OutboundStackDeps;
+}
+
+export class OutboundServer {
+  private readonly deps: OutboundServerDeps;
+  private readonly stacks = new Map<string, OutboundStack>();
+  private readonly idleTimers = new Map<string, () => void>();
+
+  constructor(deps: OutboundServerDeps) {
+    this.deps = deps;
+  }
+
+  /** Takes a connection over. */
+  accept(stream: ByteStream, origDst: SocketAddress): void {
+    if (isLoopback(origDst.ip)) {
+      stream.setSink(IGNORE);
+      stream.destroy({ reset: true });
+      return;
+    }
+    this.deps.metrics.transport.track(stream, 'outbound', 'src', {
+      target_addr: addressText(origDst),
+      target_ip: origDst.ip,
+      target_port: String(origDst.port),
+      tls: 'no_identity',
+      no_tls_reason: 'loopback',
+    });
+    const key = `${origDst.ip}|${origDst.port}`;
+    const stack = this.acquire(key, origDst);
+    let isReleased = false;
+    const release = (): void => {
+      if (isReleased) return;
+      isReleased = true;
+      this.release(key, stack);
+    };
+    const waiting = new WaitingStream(stream, release);
+    stack.whenReady(
+      () => {
+        if (waiting.isClosed) return;
+        waiting.release();
+        this.serve(stream, stack, release);
+      },
+      () => {
+        if (!waiting.isClosed) stream.destroy({ reset: true });
+        release();
+      },
+    );
+  }
+
+  close(): void {
+    for (const cancel of this.idleTimers.values()) cancel();
+    for (const stack of this.stacks.values()) stack.close();
+    this.stacks.clear();
+  }
+
+  private serve(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const { protocol } = stack;
+    switch (protocol) {
+      case 'http1':
+        this.count(stack, 'http/1');
+        this.serveHttp1(stream, stack, release);
+        break;
+      case 'http2':
+        this.count(stack, 'http/2');
+        this.serveHttp2(stream, stack, release);
+        break;
+      case 'opaque':
+        this.count(stack, 'opaq');
+        this.serveOpaque(stream, stack, undefined, release);
+        break;
+      case 'tls':
+        this.count(stack, 'tls');
+        peekTls(
+          stream,
+          this.deps.config.outbound.detectTimeoutMs,
+          this.deps.clock,
+          (peek) => {
+            if (peek.kind === 'sni') {
+              this.serveOpaque(stream, stack, peek.sni, release);
+              return;
+            }
+            stream.setSink(IGNORE);
+            stream.destroy({ reset: true });
+            release();
+          },
+          release,
+        );
+        break;
+      case 'detect':
+        this.count(stack, 'detect');
+        this.detect(stream, stack, release);
+        break;
+      default:
+        protocol satisfies never;
+    }
+  }
+
+  private detect(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const startedMs = this.deps.clock.now();
+    detectProtocol(
+      stream,
+      this.deps.config.outbound.detectTimeoutMs,
+      this.deps.clock,
+      (protocol) => {
+        this.deps.metrics.detected(stack.target.current?.policy.meta, protocol, this.deps.clock.now() - startedMs);
+        if (protocol === 'http/1') this.serveHttp1(stream, stack, release);
+        else if (protocol === 'http/2') this.serveHttp2(stream, stack, release);
+        else this.serveOpaque(stream, stack, undefined, release);
+      },
+      release,
+    );
+  }
+
+  private serveHttp1(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const router = stack.router(false);
+    const handler: HttpHandler = {
+      onRequest: (head, server, end) => router.route(head as ProxyRequestHead, server, end),
+      onConnectionClose: () => {
+        untrack();
+        release();
+      },
+    };
+    const connection = new H1ServerConnection(stream, handler);
+    const untrack = this.deps.drain.add(connection);
+    connection.start();
+  }
+
+  private serveHttp2(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const h2 = stack.router(true);
+    const handler: HttpHandler = {
+      onRequest: (head, server, end) => {
+        const request = head as ProxyRequestHead;
+        // An application that speaks orig-proto itself is passed on as what it is: HTTP/2 on this side.
+        return (request.isOrigProto ? stack.router(false) : h2).route(request, server, end);
+      },
+      onConnectionClose: () => {
+        untrack();
+        release();
+      },
+    };
+    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2, this.deps.clock.now);
+    const untrack = this.deps.drain.add(connection);
+    connection.start();
+  }
+
+  private serveOpaque(stream: ByteStream, stack: OutboundStack, sni: string | undefined, release: () => void): void {
+    // Opaque connections are left alone by a drain, which waits for them (§9).
+    const untrack = this.deps.drain.add(LEFT_ALONE);
+    stack.forwardTcp(stream, sni, () => {
+      untrack();
+      release();
+    });
+  }
+
+  private count(stack: OutboundStack, protocol: 'http/1' | 'http/2' | 'opaq' | 'tls' | 'detect'): void {
+    this.deps.metrics.protocolConnection(stack.target.current?.policy.meta, protocol);
+  }
+
+  private acquire(key: string, origDst: SocketAddress): OutboundStack {
+    const cancel = this.idleTimers.get(key);
+    if (cancel !== undefined) {
+      cancel();
+      this.idleTimers.delete(key);
+    }
+    let stack = this.stacks.get(key);
+    if (stack === undefined || stack.hasFailed) {
+      stack?.close();
+      stack = new OutboundStack(this.deps.discovery.outbound(origDst), this.deps.stackDeps(origDst));
+      this.stacks.set(key, stack);
+    }
+    stack.users += 1;
+    return stack;
+  }
+
+  private release(key: string, stack: OutboundStack): void {
+    stack.users -= 1;
+    if (stack.users > 0) return;
+    this.idleTimers.get(key)?.();
+    this.idleTimers.set(
+      key,
+      this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => {
+        this.idleTimers.delete(key);
+        if (stack.users > 0) return;
+        stack.close();
+        if (this.stacks.get(key) === stack) this.stacks.delete(key);
+      }),
+    );
+  }
+}
+
+const LEFT_ALONE = { drain(): void {} };
+const IGNORE = { onRead(): void {}, onReadEnd(): void {}, onDrain(): void {}, onClose(): void {} };
+
+export function isLoopback(ip: string): boolean {
+  return ip.startsWith('127.') || ip === '::1';
+}
+
+/** `ip:port`, IPv6 in brackets. */
+export function addressText(address: SocketAddress): string {
+  return address.ip.includes(':') ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Everything that one outbound original destination needs: its watched policy and profile, an HTTP router per protocol and the opaque
+ * route. Shared by all connections to that destination, closed when none has used it for the idle time (proxy-contract §5.3).
+ */
+import { pickWeighted } from '@weft/balance';
+import type { ByteStream, NetError } from '@weft/net';
+import { type Backend, type Distribution, type Filter, type Meta, sniTable } from '@weft/routing';
+import type { OutboundTarget, Watched } from '../discovery/types.ts';
+import type { Clock } from '../runtime.ts';
+import { Relay } from '../tcp/relay.ts';
+import { WaitingStream } from '../tcp/waiting-stream.ts';
+import { HttpRouter, type HttpRouterDeps } from './http-router.ts';
+import { TcpBackend, type TcpBackendDeps } from './tcp-backend.ts';
+
+export interface OutboundStackDeps {
+  readonly clock: Clock;
+  readonly router: HttpRouterDeps;
+  readonly tcp: TcpBackendDeps;
+  countTcpError(label: string): void;
+  countRoute(event: 'open' | 'close', target: OutboundTarget, route: Meta | undefined, error: string): void;
+}
+
+/** How a connection to this target is to be read. */
+export type TargetProtocol = 'detect' | 'http1' | 'http2' | 'opaque' | 'tls';
+
+export class OutboundStack {
+  readonly target: Watched<OutboundTarget>;
+  /** Connections that use the stack now. */
+  users = 0;
+  private readonly deps: OutboundStackDeps;
+  private readonly unwatch: () => void;
+  private http1: HttpRouter | undefined = undefined;
+  private http2: HttpRouter | undefined = undefined;
+  private tcpBackends = new Map<string, TcpBackend>();
+  private waiters: { onReady: () => void; onFail: (message: string) => void }[] = [];
+  private failure: string | undefined = undefined;
+
+  constructor(target: Watched<OutboundTarget>, deps: OutboundStackDeps) {
+    this.target = target;
+    this.deps = deps;
+    this.unwatch = target.watch(
+      (value) => this.changed(value),
+      (message) => {
+        this.failure = message;
+        for (const waiter of this.waiters.splice(0)) waiter.onFail(message);
+      },
+    );
+  }
+
+  /** Whether discovery has refused the target for good. */
+  get hasFailed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  whenReady(onReady: () => void, onFail: (message: string) => void): void {
+    if (this.failure !== undefined) onFail(this.failure);
+    else if (this.target.current !== undefined) onReady();
+    else this.waiters.push({ onReady, onFail });
+  }
+
+  /** Only after `whenReady`. */
+  get protocol(): TargetProtocol {
+    const { policy, profile } = this.target.current as OutboundTarget;
+    if (profile?.isOpaque === true) return 'opaque';
+    switch (policy.protocol) {
+      case 'grpc':
+        return 'http2';
+      case 'invalid':
+        return 'detect';
+      case 'detect':
+      case 'http1':
+      case 'http2':
+      case 'opaque':
+      case 'tls':
+        return policy.protocol;
+      default:
+        return policy.protocol satisfies never;
+    }
+  }
+
+  router(isH2: boolean): HttpRouter {
+    const existing = isH2 ? this.http2 : this.http1;
+    if (existing !== undefined) return existing;
+    const router = new HttpRouter(isH2, this.deps.router);
+    router.update(this.target.current as OutboundTarget);
+    if (isH2) this.http2 = router;
+    else this.http1 = router;
+    return router;
+  }
+
+  /** Forwards a connection's bytes along the opaque route (or the TLS route that the SNI matches). */
+  forwardTcp(stream: ByteStream, sni: string | undefined, onClosed: () => void): void {
+    const target = this.target.current as OutboundTarget;
+    const { policy } = target;
+    const refuse = (route: Meta | undefined, routeError: string, label: string | undefined): void => {
+      this.deps.countRoute('close', target, route, routeError);
+      if (label !== undefined) this.deps.countTcpError(label);
+      stream.destroy({ reset: true });
+      onClosed();
+    };
+    const found = sni === undefined ? policy.opaque[0] : sniTable(policy.opaque).match(sni)?.route;
+    const rule = found?.rules[0];
+    if (policy.protocol === 'invalid' || found === undefined || rule === undefined) {
+      refuse(undefined, 'invalid_policy', 'unexpected');
+      return;
+    }
+    const filter = rule.filters.find((entry: Filter) => entry.kind === 'forbidden' || entry.kind === 'invalid');
+    if (filter !== undefined) {
+      refuse(found.meta, filter.kind === 'forbidden' ? 'forbidden' : 'invalid_backend', undefined);
+      return;
+    }
+    const backend = this.chooseTcp(rule.backends);
+    if (backend === undefined) {
+      refuse(found.meta, 'invalid_backend', 'unexpected');
+      return;
+    }
+    this.deps.countRoute('open', target, found.meta, '');
+    const waiting = new WaitingStream(stream, () => {
+      cancel();
+      this.deps.countRoute('close', target, found.meta, '');
+      onClosed();
+    });
+    const cancel = backend.dial({
+      onReady: (upstream, lease) => {
+        waiting.release();
+        new Relay(stream, upstream, (error: NetError | undefined) => {
+          lease.release();
+          this.deps.countRoute('close', target, found.meta, error === undefined ? '' : 'unexpected');
+          onClosed();
+        });
+      },
+      onFail: (kind) => {
+        if (waiting.isClosed) return;
+        waiting.release();
+        refuse(found.meta, 'unexpected', kind === 'failfast' ? 'failfast' : kind === 'load-shed' ? 'loadshed' : 'i/o');
+      },
+    });
+  }
+
+  close(): void {
+    this.unwatch();
+    this.http1?.close();
+    this.http2?.close();
+    for (const backend of this.tcpBackends.values()) backend.close();
+    this.tcpBackends.clear();
+  }
+
+  private changed(value: OutboundTarget): void {
+    this.http1?.update(value);
+    this.http2?.update(value);
+    const wanted = new Set<string>();
+    for (const route of value.policy.opaque) {
+      for (const rule of route.rules) for (const backend of backendsOf(rule.backends)) wanted.add(backendKey(backend));
+    }
+    for (const [name, backend] of this.tcpBackends) {
+      if (!wanted.has(name)) {
+        backend.close();
+        this.tcpBackends.delete(name);
+      }
+    }
+    for (const waiter of this.waiters.splice(0)) waiter.onReady();
+  }
+
+  private chooseTcp(distribution: Distribution): TcpBackend | undefined {
+    const entries = backendsOf(distribution);
+    if (entries.length === 0) return undefined;
+    const running = entries.map((backend) => this.tcpBackend(backend));
+    if (distribution.kind !== 'randomAvailable') return running.find((backend) => backend.isAvailable) ?? running[0];
+    const index = pickWeighted(
+      distribution.backends.map((entry) => entry.weight),
+      this.deps.clock.random,
+      (at) => (running[at] as TcpBackend).isAvailable,
+    );
+    return index < 0 ? undefined : running[index];
+  }
+
+  private tcpBackend(backend: Backend): TcpBackend {
+    const name = backendKey(backend);
+    let running = this.tcpBackends.get(name);
+    if (running === undefined) {
+      running = new TcpBackend(backend, this.deps.tcp);
+      this.tcpBackends.set(name, running);
+    }
+    return running;
+  }
+}
+
+function backendsOf(distribution: Distribution): readonly Backend[] {
+  switch (distribution.kind) {
+    case 'empty':
+      return [];
+    case 'firstAvailable':
+      return distribution.backends;
+    case 'randomAvailable':
+      return distribution.backends.map((entry) => entry.backend);
+    default:
+      return distribution satisfies never;
+  }
+}
+
+function backendKey(backend: Backend): string {
+  return JSON.stringify([backend.meta, backend.target]);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A backend of an opaque route: endpoints are dialled per connection, the one with the fewest weighted open connections first
+ * (P2C over peak EWMA, proxy-contract §6.1). A connect that fails is tried at another endpoint; with none left, the queue's
+ * fail-fast timeout decides.
+ */
+import { P2cBalancer, PeakEwma } from '@weft/balance';
+import type { ByteStream, NetError } from '@weft/net';
+import type { Backend, EndpointAddress } from '@weft/routing';
+import type { Backoff } from '../config/types.ts';
+import { type BackoffState, createBackoffState } from '../control/backoff.ts';
+import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
+import type { Clock } from '../runtime.ts';
+import type { EndpointTransport } from './endpoint-transport.ts';
+import { sameEndpoint } from './http-backend.ts';
+
+/** Endpoints dialled for one connection before it fails. */
+const MAX_DIALS = 4;
+const FORWARD_RTT_MS = 30;
+const FORWARD_DECAY_MS = 10_000;
+
+export interface TcpBackendDeps {
+  readonly discovery: Discovery;
+  readonly clock: Clock;
+  readonly backoff: Backoff;
+  readonly queueCapacity: number;
+  readonly failfastTimeoutMs: number;
+  /** `authority` = the backend's logical name, where it has one. */
+  createTransport(address: EndpointAddress, authority: string | undefined): EndpointTransport;
+}
+
+/** One of the two is called. `onClosed` of the lease must be called when the connection is over. */
+export interface DialCallbacks {
+  onReady(stream: ByteStream, lease: DialLease): void;
+  onFail(kind: 'failfast' | 'connect' | 'load-shed' | 'no-dispatcher', message: string): void;
+}
+
+export interface DialLease {
+  readonly transport: EndpointTransport;
+  release(): void;
+}
+
+class TcpEndpoint {
+  readonly transport: EndpointTransport;
+  readonly load: PeakEwma;
+  readonly backoff: BackoffState;
+  pending = 0;
+  isReady = true;
+  isRemoved = false;
+  cancelRetry: (() => void) | undefined = undefined;
+
+  constructor(transport: EndpointTransport, load: PeakEwma, backoff: BackoffState) {
+    this.transport = transport;
+    this.load = load;
+    this.backoff = backoff;
+  }
+}
+
+interface Waiting {
+  readonly callbacks: DialCallbacks;
+  dials: number;
+  isDone: boolean;
+}
+
+export class TcpBackend {
+  private readonly backend: Backend;
+  private readonly deps: TcpBackendDeps;
+  private readonly endpoints = new Map<string, TcpEndpoint>();
+  private readonly balancer: P2cBalancer<TcpEndpoint>;
+  private readonly resolution: EndpointResolution | undefined;
+  private queue: Waiting[] = [];
+  private isShut = false;
+  private cancelFailfast: (() => void) | undefined = undefined;
+
+  constructor(backend: Backend, deps: TcpBackendDeps) {
+    this.backend = backend;
+    this.deps = deps;
+    this.balancer = new P2cBalancer<TcpEndpoint>(deps.clock.random);
+    const { target } = backend;
+    this.resolution = target.kind === 'balance' ? deps.discovery.resolve(target.path, (update) => this.update(update)) : undefined;
+    if (target.kind === 'forward') this.update({ isReset: true, add: [target.endpoint], remove: [] });
+  }
+
+  get isAvailable(): boolean {
+    return this.backend.target.kind !== 'none' && !this.isShut;
+  }
+
+  /** Connects to an endpoint, now or when one is known. Returns cancel. */
+  dial(callbacks: DialCallbacks): () => void {
+    const waiting: Waiting = { callbacks, dials: 0, isDone: false };
+    this.place(waiting);
+    return () => {
+      waiting.isDone = true;
+    };
+  }
+
+  close(): void {
+    this.resolution?.close();
+    this.cancelFailfast?.();
+    for (const endpoint of this.endpoints.values()) this.dropEndpoint(endpoint);
+    this.endpoints.clear();
+    for (const waiting of this.queue.splice(0)) this.fail(waiting, 'load-shed', 'service unavailable');
+  }
+
+  private place(waiting: Waiting): void {
+    if (this.backend.target.kind === 'none') {
+      this.fail(waiting, 'no-dispatcher', 'has no dispatcher');
+      return;
+    }
+    const endpoint = this.balancer.pick(this.deps.clock.now());
+    if (endpoint !== undefined) {
+      this.connect(endpoint, waiting);
+      return;
+    }
+    if (this.isShut || this.queue.length >= this.deps.queueCapacity) {
+      this.fail(waiting, 'load-shed', 'service unavailable');
+      return;
+    }
+    this.queue.push(waiting);
+    this.cancelFailfast ??= this.deps.clock.after(this.deps.failfastTimeoutMs, () => {
+      this.cancelFailfast = undefined;
+      if (this.balancer.readyCount() > 0) return;
+      this.isShut = true;
+      for (const other of this.queue.splice(0)) this.fail(other, 'failfast', 'service in fail-fast');
+    });
+  }
+
+  private connect(endpoint: TcpEndpoint, waiting: Waiting): void {
+    waiting.dials += 1;
+    endpoint.pending += 1;
+    const startedMs = this.deps.clock.now();
+    endpoint.transport.connect(undefined, {
+      onReady: (stream) => {
+        endpoint.backoff.reset();
+        this.setReady(endpoint, true);
+        if (waiting.isDone) {
+          endpoint.pending -= 1;
+          stream.destroy();
+          return;
+        }
+        waiting.isDone = true;
+        let isReleased = false;
+        waiting.callbacks.onReady(stream, {
+          transport: endpoint.transport,
+          release: () => {
+            if (isReleased) return;
+            isReleased = true;
+            endpoint.pending -= 1;
+            const now = this.deps.clock.now();
+            endpoint.load.observe(now - startedMs, now);
+          },
+        });
+      },
+      onError: (error) => {
+        endpoint.pending -= 1;
+        this.connectFailed(endpoint);
+        if (waiting.isDone) return;
+        if (this.backend.target.kind === 'forward' || waiting.dials >= MAX_DIALS) this.fail(waiting, 'connect', connectText(endpoint, error));
+        else this.place(waiting);
+      },
+    });
+  }
+
+  private connectFailed(endpoint: TcpEndpoint): void {
+    if (endpoint.isRemoved || endpoint.cancelRetry !== undefined) return;
+    this.setReady(endpoint, false);
+    // After the back-off it is tried again by the next connection that comes.
+    endpoint.cancelRetry = this.deps.clock.after(endpoint.backoff.next(), () => {
+      endpoint.cancelRetry = undefined;
+      this.setReady(endpoint, true);
+    });
+  }
+
+  private setReady(endpoint: TcpEndpoint, isReady: boolean): void {
+    if (endpoint.isRemoved) return;
+    endpoint.isReady = isReady;
+    if (isReady) this.open();
+  }
+
+  private open(): void {
+    if (this.balancer.readyCount() === 0) return;
+    this.cancelFailfast?.();
+    this.cancelFailfast = undefined;
+    this.isShut = false;
+    for (const waiting of this.queue.splice(0)) if (!waiting.isDone) this.place(waiting);
+  }
+
+  private fail(waiting: Waiting, kind: Parameters<DialCallbacks['onFail']>[0], message: string): void {
+    if (waiting.isDone) return;
+    waiting.isDone = true;
+    waiting.callbacks.onFail(kind, message);
+  }
+
+  private update(update: EndpointUpdate): void {
+    if (update.isReset) {
+      const kept = new Set(update.add.map((address) => `${address.ip}|${address.port}`));
+      for (const [name, endpoint] of this.endpoints) if (!kept.has(name)) this.remove(name, endpoint);
+    }
+    for (const address of update.add) {
+      const name = `${address.ip}|${address.port}`;
+      const existing = this.endpoints.get(name);
+      if (existing !== undefined) {
+        if (sameEndpoint(existing.transport.address, address)) continue;
+        this.remove(name, existing);
+      }
+      const { target } = this.backend;
+      const load = new PeakEwma(
+        target.kind === 'balance' ? target.defaultRttMs : FORWARD_RTT_MS,
+        target.kind === 'balance' ? target.decayMs : FORWARD_DECAY_MS,
+        this.deps.clock.now(),
+      );
+      const endpoint = new TcpEndpoint(this.deps.createTransport(address, target.kind === 'balance' ? target.path : undefined), load, createBackoffState(this.deps.backoff, this.deps.clock.random));
+      this.endpoints.set(name, endpoint);
+      this.balancer.add(endpoint);
+    }
+    for (const gone of update.remove) {
+      const name = `${gone.ip}|${gone.port}`;
+      const endpoint = this.endpoints.get(name);
+      if (endpoint !== undefined) this.remove(name, endpoint);
+    }
+    this.open();
+  }
+
+  private remove(name: string, endpoint: TcpEndpoint): void {
+    this.endpoints.delete(name);
+    this.balancer.remove(endpoint);
+    this.dropEndpoint(endpoint);
+  }
+
+  private dropEndpoint(endpoint: TcpEndpoint): void {
+    endpoint.isRemoved = true;
+    endpoint.isReady = false;
+    endpoint.cancelRetry?.();
+  }
+}
+
+function connectText(endpoint: TcpEndpoint, error: NetError): string {
+  return `endpoint ${endpoint.transport.labels['target_addr'] ?? ''}: ${error.message}`;
+}

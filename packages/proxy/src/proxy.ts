@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The whole proxy, composed: configuration ─► telemetry ─► admin ─► identity ─► (certificate) ─► discovery ─► listeners (proxy-contract §9,
+ * start order), and the way back: drain, bounded by the grace period. No process-wide state is touched here: main.ts does that.
+ */
+import { performance } from 'node:perf_hooks';
+import { type ByteStream, type Listener, type NetError, type SocketAddress, configureNet, deadlines, listen, netCounters, poolStats } from '@weft/net';
+import type { H2Options } from '@weft/http2';
+import { type Logger, MetricRegistry, processMetrics } from '@weft/telemetry';
+import { AdminServer } from './admin/admin-server.ts';
+import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
+import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
+import { GrpcChannel } from './control/grpc-client.ts';
+import { resolveControlAddress } from './control/resolve.ts';
+import { DrainSet } from './drain.ts';
+import { IdentityManager } from './identity/identity-manager.ts';
+import { InboundServer } from './inbound/inbound-server.ts';
+import { createAccessLog } from './metrics/access-log.ts';
+import { ControlFamilies } from './metrics/control-metrics.ts';
+import { EndpointMetrics } from './metrics/endpoint-metrics.ts';
+import { InboundMetrics } from './metrics/inbound-metrics.ts';
+import { OutboundMetrics } from './metrics/outbound-metrics.ts';
+import { TransportMetrics } from './metrics/transport-metrics.ts';
+import { EndpointTransport } from './outbound/endpoint-transport.ts';
+import { OutboundServer, addressText } from './outbound/outbound-server.ts';
+import type { OutboundStackDeps } from './outbound/outbound-stack.ts';
+import type { Clock } from './runtime.ts';
+
+/** Internal errors within a minute after which the process drains and ends (design §3). */
+const MAX_INTERNAL_ERRORS = 10;
+const INTERNAL_ERROR_WINDOW_MS = 60_000;
+
+export interface ProxyOptions {
+  readonly config: ProxyConfig;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly log: Logger;
+  readonly version: string;
+  readonly logFilter: { get(): string; set(text: string): string | undefined };
+  /** Lines of the access log. */
+  readonly accessLogSink: (line: string) => void;
+}
+
+export class Proxy {
+  readonly registry: MetricRegistry;
+  private readonly options: ProxyOptions;
+  private readonly clock: Clock;
+  private readonly identity: IdentityManager;
+  private readonly drainSet = new DrainSet();
+  private readonly listeners: Listener[] = [];
+  private readonly channels: GrpcChannel[] = [];
+  private readonly transportMetrics: TransportMetrics;
+  private readonly controlFamilies: ControlFamilies;
+  private discovery: GrpcDiscovery | undefined = undefined;
+  private admin: AdminServer | undefined = undefined;
+  private adminListener: Listener | undefined = undefined;
+  private isStarted = false;
+  private isStopping = false;
+  private onStopped: (() => void) | undefined = undefined;
+  private internalErrors: number[] = [];
+  private netGauges: { series: { value: number }; read: () => number }[] | undefined = undefined;
+  private dnsCounter: ReturnType<MetricRegistry['counter']> | undefined = undefined;
+  /** Settled address of each listener, for callers that let the kernel choose ports. */
+  readonly addresses: { inbound?: SocketAddress; outbound: SocketAddress[]; admin?: SocketAddress } = { outbound: [] };
+
+  constructor(options: ProxyOptions) {
+    this.options = options;
+    const { config, log } = options;
+    this.clock = {
+      now: () => performance.now(),
+      random: Math.random,
+      after: (ms, callback) => {
+        const handle = deadlines.schedule(ms, callback);
+        return () => handle.cancel();
+      },
+    };
+    this.registry = new MetricRegistry({ retainIdleMs: config.metricsRetainIdleMs });
+    this.transportMetrics = new TransportMetrics(this.registry);
+    this.controlFamilies = new ControlFamilies(this.registry);
+    processMetrics(this.registry);
+    this.registry
+      .gauge('proxy_build_info', 'Proxy build info')
+      .get({ version: options.version, git_sha: '', profile: 'release', date: '', vendor: 'weft' }).value = 1;
+    const internal = this.registry.counter('weft_internal_errors_total', 'Errors of the proxy itself, by place');
+    configureNet({
+      onInternalError: (where, error) => {
+        internal.get({ where }).value += 1;
+        log.error('internal error', { where, error: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+        this.countInternalError();
+      },
+    });
+    this.identity = new IdentityManager({ config, clock: this.clock, wallClock: Date.now, registry: this.registry, log });
+  }
+
+  /** Starts everything. Resolves once the admin port is bound; traffic is served after the first certificate. */
+  async start(): Promise<void> {
+    const { config, log } = this.options;
+    await this.identity.bootstrap();
+    const destination = this.channel(config.destination, 'destination');
+    const policy = sameAddress(config.destination, config.policy) ? destination : this.channel(config.policy, 'policy');
+    const identityChannel = this.channel(config.identityService, 'identity');
+    const discovery = new GrpcDiscovery({ config, destination, policy, clock: this.clock, log });
+    this.discovery = discovery;
+
+    const endpointMetrics = new EndpointMetrics(this.registry);
+    const inboundMetrics = new InboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.inboundAuthorityLabels);
+    const outboundMetrics = new OutboundMetrics(this.registry, this.transportMetrics, endpointMetrics);
+
+    const inbound = this.createInbound(discovery, inboundMetrics);
+    const outbound = this.createOutbound(discovery, outboundMetrics);
+
+    await this.bindAll(inbound, outbound, inboundMetrics, discovery);
+    this.identity.start(identityChannel);
+    this.identity.whenReady(() => {
+      discovery.start();
+      this.isStarted = true;
+      log.info('serving', { inbound: addressText(this.addresses.inbound ?? config.inboundListen), id: this.identity.name });
+    });
+  }
+
+  /** Whether the proxy serves traffic. Never reverts (§2.6). */
+  get isReady(): boolean {
+    return this.isStarted;
+  }
+
+  /** Drains and stops; resolves when done or when the grace period is over. */
+  async stop(): Promise<void> {
+    if (this.isStopping) return;
+    this.isStopping = true;
+    const { config, log } = this.options;
+    log.info('shutting down', { connections: this.drainSet.size });
+    for (const listener of this.listeners) listener.close();
+    await new Promise<void>((resolve) => {
+      const cancel = this.clock.after(config.shutdownGracePeriodMs, () => {
+        log.warn('grace period is over; closing what is left', { connections: this.drainSet.size });
+        resolve();
+      });
+      this.drainSet.begin(() => {
+        cancel();
+        resolve();
+      });
+    });
+    this.onStopped?.();
+    this.identity.close();
+    this.discovery?.close();
+    for (const channel of this.channels) channel.close();
+    this.admin?.close();
+    this.adminListener?.close();
+  }
+
+  /** Called when the proxy stops by itself (`/shutdown`, too many internal errors). */
+  whenStopped(callback: () => void): void {
+    this.onStopped = callback;
+  }
+
+  private channel(address: ControlAddress, name: string): GrpcChannel {
+    const { config, log } = this.options;
+    // Inside the own pod the app-side settings of the inbound direction apply (§5.1).
+    const direction: DirectionConfig = address.identity === undefined ? config.inbound : config.outbound;
+    const resolutions = (this.dnsCounter ??= this.registry.counter('control_dns_resolutions_total', 'Counts DNS resolutions'));
+    const channel = new GrpcChannel({
+      address,
+      identity: this.identity,
+      clock: this.clock,
+      backoff: direction.connectBackoff,
+      connectTimeoutMs: direction.connectTimeoutMs,
+      keepAliveMs: direction.connectKeepAliveMs,
+      userTimeoutMs: direction.connectUserTimeoutMs,
+      metrics: this.controlFamilies.channel(address),
+      resolve: (onResolved, onError) =>
+        resolveControlAddress(
+          address,
+          (recordType, result) => {
+            resolutions.get({ client: name, record_type: recordType, result }).value += 1;
+          },
+          onResolved,
+          onError,
+        ),
+      log,
+    });
+    this.channels.push(channel);
+    return channel;
+  }
+
+  private clientH2(): Partial<H2Options> {
+    const { config } = this.options;
+    return {
+      initialStreamWindowBytes: config.http2ClientStreamWindowBytes,
+      initialConnectionWindowBytes: config.http2ClientConnectionWindowBytes,
+    };
+  }
+
+  private createInbound(discovery: GrpcDiscovery, metrics: InboundMetrics): InboundServer {
+    const { config, log, accessLogSink } = this.options;
+    return new InboundServer({
+      config,
+      discovery,
+      identity: this.identity,
+      clock: this.clock,
+      metrics,
+      log,
+      portStack: {
+        clock: this.clock,
+        drain: this.drainSet,
+        metrics,
+        transport: {
+          identity: this.identity,
+          config: config.inbound,
+          inboundIps: config.inboundIps,
+          metrics: this.transportMetrics,
+          direction: 'inbound',
+        },
+        backend: { discovery, config: config.inbound, clock: this.clock, h2: this.clientH2() },
+        serverH2: serverOptions(config.inbound.serverHttp2),
+        accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
+        idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+      },
+    });
+  }
+
+  private createOutbound(discovery: GrpcDiscovery, metrics: OutboundMetrics): OutboundServer {
+    const { config } = this.options;
+    const { clock } = this;
+    const createTransport: OutboundStackDeps['tcp']['createTransport'] = (address, authority) =>
+      new EndpointTransport(address, {
+        identity: this.identity,
+        config: config.outbound,
+        inboundIps: config.inboundIps,
+        metrics: this.transportMetrics,
+        direction: 'outbound',
+        authority,
+      });
+    return new OutboundServer({
+      config,
+      discovery,
+      clock,
+      drain: this.drainSet,
+      metrics,
+      serverH2: serverOptions(config.outbound.serverHttp2),
+      stackDeps: (origDst) => {
+        const target = discovery.outbound(origDst);
+        const parent = () => target.current?.policy.meta ?? { kind: 'default' as const, name: '' };
+        return {
+          clock,
+          router: {
+            clock,
+            metrics: metrics.routes,
+            backend: {
+              discovery,
+              config: config.outbound,
+              clock,
+              h2: this.clientH2(),
+              createTransport,
+              balancerSeries: (backend) => metrics.httpBalancer(parent(), backend, config.outbound.httpFailfastTimeoutMs),
+            },
+            exchange: {
+              clock,
+              emitDetails: config.emitOutboundHeaders,
+              logical: addressText(origDst),
+              endpointSeries: (endpoint) => metrics.endpointSeries(endpoint),
+              countError: (error) => metrics.httpError(error),
+            },
+          },
+          tcp: {
+            discovery,
+            clock,
+            backoff: config.outbound.connectBackoff,
+            queueCapacity: config.outbound.tcpQueueCapacity,
+            failfastTimeoutMs: config.outbound.tcpFailfastTimeoutMs,
+            createTransport,
+          },
+          countTcpError: (label) => metrics.tcpError(origDst, label),
+          countRoute: (event, found, route, error) => metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error),
+        };
+      },
+    });
+  }
+
+  private async bindAll(inbound: InboundServer, outbound: OutboundServer, metrics: InboundMetrics, discovery: GrpcDiscovery): Promise<void> {
+    const { config, log } = this.options;
+    const onError = (where: string) => (error: NetError) => log.warn('accept failed', { where, error: error.message });
+    const traffic = async (
+      address: SocketAddress,
+      direction: DirectionConfig,
+      where: string,
+      accept: (stream: ByteStream, origDst: SocketAddress) => void,
+    ): Promise<SocketAddress> => {
+      const listener = await listen({
+        host: address.ip,
+        port: address.port,
+        originalDestination: true,
+        ...(direction.listenBacklog === undefined ? {} : { backlog: direction.listenBacklog }),
+        ...(direction.acceptKeepAliveMs === undefined ? {} : { keepAliveMs: direction.acceptKeepAliveMs }),
+        ...(direction.acceptUserTimeoutMs === undefined ? {} : { userTimeoutMs: direction.acceptUserTimeoutMs }),
+        onConnection: (stream, origDst) => {
+          // Bound early, served only with a certificate (§2.1): until then a connection waits in its own buffers.
+          if (this.identity.tls !== undefined) accept(stream, origDst as SocketAddress);
+          else this.identity.whenReady(() => accept(stream, origDst as SocketAddress));
+        },
+        onError: onError(where),
+      });
+      this.listeners.push(listener);
+      return listener.address;
+    };
+    this.addresses.inbound = await traffic(config.inboundListen, config.inbound, 'inbound', (stream, origDst) => inbound.accept(stream, origDst));
+    for (const address of config.outboundListen) {
+      this.addresses.outbound.push(await traffic(address, config.outbound, 'outbound', (stream, origDst) => outbound.accept(stream, origDst)));
+    }
+    const admin = new AdminServer({
+      config,
+      identity: this.identity,
+      discovery,
+      clock: this.clock,
+      metrics,
+      environment: this.options.environment,
+      isReady: () => this.isReady,
+      renderMetrics: () => this.renderMetrics(),
+      logFilter: this.options.logFilter,
+      shutdown: () => void this.stop(),
+    });
+    this.admin = admin;
+    this.adminListener = await listen({
+      host: config.adminListen.ip,
+      port: config.adminListen.port,
+      originalDestination: false,
+      onConnection: (stream) => admin.accept(stream),
+      onError: onError('admin'),
+    });
+    this.addresses.admin = this.adminListener.address;
+  }
+
+  private renderMetrics(): string {
+    this.transportMetrics.collect();
+    this.collectNet();
+    return this.registry.render();
+  }
+
+  private collectNet(): void {
+    this.netGauges ??= NET_GAUGES.map(([name, help, read]) => ({ series: this.registry.gauge(name, help).get(), read }));
+    for (const { series, read } of this.netGauges) series.value = read();
+  }
+
+  private countInternalError(): void {
+    const nowMs = this.clock.now();
+    this.internalErrors = this.internalErrors.filter((at) => nowMs - at < INTERNAL_ERROR_WINDOW_MS);
+    this.internalErrors.push(nowMs);
+    if (this.internalErrors.length <= MAX_INTERNAL_ERRORS || this.isStopping) return;
+    this.options.log.error('too many internal errors: draining', { count: this.internalErrors.length });
+    void this.stop();
+  }
+}
+
+const NET_GAUGES: readonly (readonly [string, string, () => number])[] = [
+  ['weft_net_handshakes_in_flight', 'TLS handshakes in progress', () => netCounters.handshakesInFlight],
+  ['weft_net_handshakes_queued', 'TLS handshakes waiting for their turn', () => netCounters.handshakesQueued],
+  ['weft_net_open_streams', 'Open connections of any kind', () => netCounters.openStreams],
+  ['weft_net_pool_retained_bytes', 'Free pooled buffers', () => poolStats().retainedBytes],
+  ['weft_net_pool_borrowed_bytes', 'Pooled buffers in use', () => poolStats().borrowedBytes],
+];
+
+function sameAddress(a: ControlAddress, b: ControlAddress): boolean {
+  return a.host === b.host && a.port === b.port && a.identity === b.identity;
+}
+
+function serverOptions(config: ServerHttp2Config): Partial<H2Options> {
+  return {
+    ...(config.initialStreamWindowBytes === undefined ? {} : { initialStreamWindowBytes: config.initialStreamWindowBytes }),
+    ...(config.initialConnectionWindowBytes === undefined ? {} : { initialConnectionWindowBytes: config.initialConnectionWindowBytes }),
+    ...(config.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: config.maxConcurrentStreams }),
+    ...(config.maxFrameBytes === undefined ? {} : { maxFrameBytes: config.maxFrameBytes }),
+    ...(config.maxHeaderListBytes === undefined ? {} : { maxHeaderListBytes: config.maxHeaderListBytes }),
+  };
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Bytes between two streams, untouched: half-close is carried over in each direction, and a slow reader stops the other side's reading.
+ * Nothing is buffered here beyond what the writing stream has in flight.
+ */
+import type { Buffer } from 'node:buffer';
+import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+
+/** How a relay ended: the first error of either side, or undefined. */
+export type RelayEnd = (error: NetError | undefined) => void;
+
+class RelayHalf implements ByteStreamSink {
+  other: RelayHalf | undefined = undefined;
+  readonly stream: ByteStream;
+  private readonly relay: Relay;
+  private isPaused = false;
+
+  constructor(stream: ByteStream, relay: Relay) {
+    this.stream = stream;
+    this.relay = relay;
+  }
+
+  onRead(chunk: Buffer, start: number, end: number): void {
+    const to = (this.other as RelayHalf).stream;
+    if (to.isClosed) return;
+    to.out.writeBytes(chunk, start, end);
+    to.schedule();
+    if (to.isBlocked && !this.isPaused) {
+      this.isPaused = true;
+      this.stream.pauseReading();
+    }
+  }
+
+  onReadEnd(): void {
+    (this.other as RelayHalf).stream.end();
+  }
+
+  onDrain(): void {
+    const from = this.other as RelayHalf;
+    if (from.isPaused) {
+      from.isPaused = false;
+      from.stream.resumeReading();
+    }
+  }
+
+  onClose(error: NetError | undefined): void {
+    this.relay.halfClosed(this, error);
+  }
+}
+
+/** A running relay. */
+export class Relay {
+  private readonly a: RelayHalf;
+  private readonly b: RelayHalf;
+  private readonly onEnd: RelayEnd;
+  private closedCount = 0;
+  private error: NetError | undefined = undefined;
+
+  constructor(a: ByteStream, b: ByteStream, onEnd: RelayEnd) {
+    this.onEnd = onEnd;
+    this.a = new RelayHalf(a, this);
+    this.b = new RelayHalf(b, this);
+    this.a.other = this.b;
+    this.b.other = this.a;
+    a.setSink(this.a);
+    b.setSink(this.b);
+    // Bytes may have been waiting while the sinks were not there yet.
+    if (b.isBlocked) this.a.onDrain();
+  }
+
+  /** Ends both sides at once, for a connection that is no longer allowed. */
+  destroy(): void {
+    this.a.stream.destroy({ reset: true });
+    this.b.stream.destroy({ reset: true });
+  }
+
+  halfClosed(half: RelayHalf, error: NetError | undefined): void {
+    this.error ??= error;
+    this.closedCount += 1;
+    if (this.closedCount === 2) {
+      this.onEnd(this.error);
+      return;
+    }
+    const other = (half.other as RelayHalf).stream;
+    // A reset on one side is a reset on the other; an ordinary close lets what is in flight go out.
+    if (error !== undefined) other.destroy({ reset: true });
+    else other.end();
+  }
+}
