@@ -3,7 +3,7 @@
  * Networks in CIDR notation (RFC 4632 §3.1, RFC 4291 §2.3). A bare address is the network of it alone; bits behind the prefix are ignored.
  * An IPv4 network contains no IPv6 address and the other way round, but IPv4 addresses and networks in IPv6 clothes count as IPv4.
  */
-import { type IpWords, hasZone, parseIp } from './ip-address.ts';
+import { type IpWords, parseIp } from './ip-address.ts';
 
 /** `ERR_CIDR_ADDRESS`: no IP address before the slash. `ERR_CIDR_PREFIX`: no number behind it, or one longer than the address. */
 export type CidrErrorCode = 'ERR_CIDR_ADDRESS' | 'ERR_CIDR_PREFIX';
@@ -60,7 +60,7 @@ export function parseCidr(text: string): { readonly cidr: Cidr } | { readonly er
   const slash = text.indexOf('/');
   const address = slash < 0 ? text : text.slice(0, slash);
   const words: IpWords = new Uint32Array(4);
-  const family = hasZone(address) ? 0 : parseIp(address, words);
+  const family = address.includes('%') ? 0 : parseIp(address, words);
   if (family === 0) return { error: cidrError('ERR_CIDR_ADDRESS', text) };
   // In IPv6 clothes the prefix counts the clothes too; a shorter one would be a network of addresses that are not IPv4.
   const isMapped = family === 4 && address.includes(':');

@@ -12,7 +12,6 @@ export type IpWords = Uint32Array;
 
 const COLON = 0x3a;
 const DOT = 0x2e;
-const PERCENT = 0x25;
 
 /** Parses `text` into `words` (four of them) and returns the family. An IPv6 zone (`%eth0`) is ignored. */
 export function parseIp(text: string, words: IpWords): IpFamily {
@@ -20,7 +19,7 @@ export function parseIp(text: string, words: IpWords): IpFamily {
   const end = zone < 0 ? text.length : zone;
   for (let i = 0; i < end; i++) {
     const unit = text.charCodeAt(i);
-    if (unit === COLON) return zone === text.length - 1 ? 0 : parseIpv6(text, end, words);
+    if (unit === COLON) return zone >= 0 && !isZone(text, zone + 1) ? 0 : parseIpv6(text, end, words);
     if (unit === DOT) break;
   }
   if (zone >= 0) return 0;
@@ -28,6 +27,11 @@ export function parseIp(text: string, words: IpWords): IpFamily {
   if (value < 0) return 0;
   words[0] = value;
   return 4;
+}
+
+/** Whether the text from `start` names an interface: anything but nothing, and no second `%`. */
+function isZone(text: string, start: number): boolean {
+  return start < text.length && text.indexOf('%', start) < 0;
 }
 
 /** Unsigned value of four decimal octets without leading zeros; -1 if it is none. */
@@ -114,12 +118,4 @@ function hexDigit(unit: number): number {
   if (unit >= 0x30 && unit <= 0x39) return unit - 0x30;
   const letter = unit | 0x20;
   return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
-}
-
-/** Whether text has an IPv6 zone, which no network may have. */
-export function hasZone(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
-    if (text.charCodeAt(i) === PERCENT) return true;
-  }
-  return false;
 }
