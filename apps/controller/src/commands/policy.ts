@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `controller policy`: inbound and outbound policy for proxies and the status of routes (control-contract §3), with the reference's arguments
+ * (§3.1). The admission webhook is not part of it yet: without `--admission-controller-disabled` that is said in a warning.
+ */
+import { hostname } from 'node:os';
+import { Option, type Command } from 'commander';
+import { createPolicyController, DEFAULT_OPTIONS, parseDefaultPolicy, type PolicyControllerOptions } from '@weft/policy-controller';
+import { inbound, outbound } from '@weft/proto';
+import { promMetricFactory } from '@weft/telemetry/prom';
+import { runComponent, SHUTDOWN_GRACE_MS, type Component, type ComponentFrame } from '../component.ts';
+import { parseInteger, parseList, parseListenAddress, type ListenAddress } from '../flags.ts';
+import { createServer, listenGrpc } from '../grpc.ts';
+import { openSource } from '../resource-source.ts';
+import { addCommonOptions, booleanOption, createPolicyLogger, type CommonValues } from './common-options.ts';
+
+interface PolicyValues extends CommonValues {
+  readonly adminAddr: ListenAddress;
+  readonly grpcAddr: ListenAddress;
+  readonly admissionControllerDisabled: boolean;
+  readonly clusterNetworks: readonly string[];
+  readonly probeNetworks: readonly string[];
+  readonly identityDomain: string;
+  readonly clusterDomain: string;
+  readonly defaultPolicy: string;
+  readonly policyDeploymentName: string;
+  readonly controlPlaneNamespace: string;
+  readonly defaultOpaquePorts: string;
+  readonly patchTimeoutMs: number;
+  readonly allowL5dRequestHeaders: boolean;
+  readonly globalEgressNetworkNamespace: string;
+}
+
+/** Arguments that mean nothing here: the webhook's, and those of the reference's Kubernetes client. */
+const ACCEPTED = ['server-addr', 'server-tls-key', 'server-tls-certs', 'kubeconfig', 'cluster', 'context', 'user', 'as', 'as-group'];
+
+/** Adds the sub-command; `onExit` gets its exit code. */
+export function addPolicyCommand(program: Command, onExit: (code: number) => void): void {
+  const command = program.command('policy').description('inbound and outbound policy for proxies');
+  addCommonOptions(command, ACCEPTED)
+    .addOption(
+      new Option('--admin-addr <address>', 'address of the admin server')
+        .argParser(parseListenAddress)
+        .default(parseListenAddress('0.0.0.0:8080'), '0.0.0.0:8080'),
+    )
+    .addOption(
+      new Option('--grpc-addr <address>', 'address to serve on')
+        .argParser(parseListenAddress)
+        .default(parseListenAddress('0.0.0.0:8090'), '0.0.0.0:8090'),
+    )
+    .addOption(booleanOption('admission-controller-disabled', 'serve no admission webhook', false))
+    .addOption(
+      new Option('--cluster-networks <cidrs>', 'networks of the cluster').argParser(parseList).default(DEFAULT_OPTIONS.clusterNetworks),
+    )
+    .addOption(new Option('--probe-networks <cidrs>', 'networks that probes come from').argParser(parseList).default([]))
+    .addOption(new Option('--identity-domain <domain>', 'trust domain of identities').default(DEFAULT_OPTIONS.identityDomain))
+    .addOption(new Option('--cluster-domain <domain>', 'DNS domain of the cluster').default(DEFAULT_OPTIONS.clusterDomain))
+    .addOption(new Option('--default-policy <policy>', 'policy of ports that no Server selects').default(DEFAULT_OPTIONS.defaultPolicy))
+    .addOption(
+      new Option('--policy-deployment-name <name>', 'Deployment that owns the Lease').default(DEFAULT_OPTIONS.policyDeploymentName),
+    )
+    .addOption(
+      new Option('--control-plane-namespace <name>', 'namespace of the control plane').default(DEFAULT_OPTIONS.controlPlaneNamespace),
+    )
+    .addOption(new Option('--default-opaque-ports <ports>', 'ports that are opaque unless annotated').makeOptionMandatory())
+    .addOption(
+      new Option('--patch-timeout-ms <milliseconds>', 'longest status patch')
+        .argParser(parseInteger)
+        .default(DEFAULT_OPTIONS.patchTimeoutMs),
+    )
+    .addOption(booleanOption('allow-l5d-request-headers', 'let requests set their own retries and timeouts', false))
+    .addOption(
+      new Option('--global-egress-network-namespace <name>', 'namespace whose EgressNetworks serve all').default(
+        DEFAULT_OPTIONS.globalEgressNetworkNamespace,
+      ),
+    )
+    .addOption(
+      new Option('--log-level <filter>', 'such as linkerd=info,warn').env('LINKERD_POLICY_CONTROLLER_LOG').default('linkerd=info,warn'),
+    )
+    .action(async (values: PolicyValues) => {
+      const logger = createPolicyLogger(values, 'linkerd_policy_controller');
+      onExit(await runComponent({ name: 'policy', adminAddress: values.adminAddr, logger, start: (frame) => startPolicy(values, frame) }));
+    });
+}
+
+async function startPolicy(values: PolicyValues, { logger, registry }: ComponentFrame): Promise<Component> {
+  const defaultPolicy = parseDefaultPolicy(values.defaultPolicy);
+  if (defaultPolicy === undefined) throw new RangeError(`--default-policy: ${values.defaultPolicy} is not a policy`);
+  if (!values.admissionControllerDisabled) logger.warn('The admission webhook is not served by this process');
+  const { source, isCluster } = await openSource(values, logger);
+  const options: PolicyControllerOptions = {
+    controlPlaneNamespace: values.controlPlaneNamespace,
+    identityDomain: values.identityDomain,
+    clusterDomain: values.clusterDomain,
+    clusterNetworks: values.clusterNetworks,
+    probeNetworks: values.probeNetworks,
+    defaultPolicy,
+    defaultOpaquePorts: values.defaultOpaquePorts,
+    allowL5dRequestHeaders: values.allowL5dRequestHeaders,
+    globalEgressNetworkNamespace: values.globalEgressNetworkNamespace,
+    patchTimeoutMs: values.patchTimeoutMs,
+    leaderElection: isCluster ? 'lease' : 'always',
+    hostname: process.env['HOSTNAME'] ?? hostname(),
+    policyDeploymentName: values.policyDeploymentName,
+  };
+  const controller = createPolicyController({ source, options, log: logger, metrics: promMetricFactory(registry) });
+  const server = createServer(registry, logger);
+  server.register(inbound.InboundServerPolicies, controller.inbound);
+  server.register(outbound.OutboundPolicies, controller.outbound);
+  await listenGrpc(server, values.grpcAddr, logger);
+  return {
+    get isReady(): boolean {
+      return controller.isReady;
+    },
+    failed: controller.ready.then(() => new Promise<never>(() => undefined)),
+    async close(): Promise<void> {
+      await server.shutdown(SHUTDOWN_GRACE_MS);
+      await controller.close();
+      await source.close();
+    },
+  };
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * How an app becomes one file: `dist/main.js`, with every package in it, so that an image holds Node and that file. Only JavaScript:
+ * types come from `tsc -b`. Packages are bundled from their sources (condition `weft-source`), so nothing has to be built before.
+ */
+import { defineConfig } from 'tsup';
+
+/** What apps may differ in. */
+export interface AppBundle {
+  /** Drops whitespace and shortens names: less source text in memory. Stack traces then need the source map beside the file. */
+  readonly isMinified?: boolean;
+}
+
+/** The tsup configuration of one app. */
+export function appBundle(options: AppBundle = {}): ReturnType<typeof defineConfig> {
+  return defineConfig({
+    entry: { main: 'src/main.ts' },
+    outDir: 'dist',
+    format: 'esm',
+    platform: 'node',
+    target: 'node26',
+    // Some dependencies are CommonJS and require Node's modules; an ES module has no `require` of its own.
+    banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+    noExternal: [/.*/],
+    splitting: false,
+    sourcemap: true,
+    minify: options.isMinified ?? false,
+    // tsc's declarations are in the same directory.
+    clean: false,
+    dts: false,
+    silent: true,
+    esbuildOptions(esbuild) {
+      esbuild.conditions = ['weft-source'];
+      esbuild.legalComments = 'none';
+    },
+  });
+}
