@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { readFileSync, readdirSync } from 'node:fs';
 import { type DescMessage, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { destination, inbound, outbound } from './index.ts';
+import { destination, identity, inbound, outbound } from './index.ts';
 import { type VectorJson, toVectorJson, vectorDifference } from './testing/index.ts';
 
 interface VectorRequest {
@@ -20,6 +20,7 @@ interface VectorResponse {
 }
 
 const directory = new URL('testdata/vectors/control/', import.meta.url);
+const certified = new URL('testdata/vectors/identity/ok.json', import.meta.url);
 
 const methods = new Map<string, { readonly input: DescMessage; readonly output: DescMessage }>(
   [destination.Destination, inbound.InboundServerPolicies, outbound.OutboundPolicies].flatMap((service) =>
@@ -66,5 +67,25 @@ describe('calls captured from the reference', () => {
     const messages = readHex(name);
     expect(messages.length).toBe(response.messages.length);
     for (const [i, bytes] of messages.entries()) expectRoundTrip(method.output, bytes, response.messages[i], (value) => value);
+  });
+
+  it('identity: a certificate as it was issued', () => {
+    const { response, response_message_hex: hex } = JSON.parse(readFileSync(certified, 'utf8')) as {
+      readonly response: {
+        readonly leaf_certificate_hex: string;
+        readonly intermediate_certificates_hex: readonly string[];
+        readonly valid_until: VectorJson;
+      };
+      readonly response_message_hex: string;
+    };
+    const base64 = (text: string): string => Buffer.from(text, 'hex').toString('base64');
+    const json = {
+      leaf_certificate: base64(response.leaf_certificate_hex),
+      intermediate_certificates: response.intermediate_certificates_hex.map(base64),
+      valid_until: response.valid_until,
+    };
+    const bytes = Buffer.from(hex, 'hex');
+    expectRoundTrip(identity.CertifyResponseSchema, bytes, json, (value) => value);
+    expect(Buffer.from(toBinary(identity.CertifyResponseSchema, fromBinary(identity.CertifyResponseSchema, bytes)))).toEqual(bytes);
   });
 });
