@@ -1,2 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-export {};
+export { applyRedirect, type RedirectOutcome, removeRedirect } from './apply.ts';
+export { type Backend, candidateBackends } from './backends.ts';
+export { RedirectError, type RedirectErrorCode } from './errors.ts';
+export { parseRedirectFlags, type RedirectFlags } from './flags.ts';
+export { checkOptions, type IptablesMode, type RedirectOptions } from './options.ts';
+export { planRedirect, planRemoval, type RedirectCommand } from './plan.ts';
+export { type CommandResult, type Exec, runCommand } from './run-command.ts';

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Running one command on this machine.
+ */
+import { execFile } from 'node:child_process';
+
+/** Outcome of a command. */
+export interface CommandResult {
+  /** Exit status; undefined when the binary does not exist. */
+  readonly status: number | undefined;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command given as words; never rejects for a command that fails. */
+export type Exec = (command: readonly string[]) => Promise<CommandResult>;
+
+/** One iptables call takes milliseconds; one that waits for the lock longer than this has lost it. */
+const TIMEOUT_MS = 60_000;
+
+/** Runs the command without a shell. */
+export const runCommand: Exec = (command) =>
+  new Promise((resolve) => {
+    const [binary = '', ...args] = command;
+    execFile(binary, args, { timeout: TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+      if (error === null) resolve({ status: 0, stdout, stderr });
+      else if (error.code === 'ENOENT') resolve({ status: undefined, stdout, stderr });
+      else resolve({ status: typeof error.code === 'number' ? error.code : 1, stdout, stderr: stderr === '' ? error.message : stderr });
+    });
+  });
