@@ -15,6 +15,10 @@ export type { ObjectRules, ResourceType, TypeVersion } from './store/resource-ty
 export { createDirectorySource, DIRECTORY_DEFAULTS } from './directory/directory-source.ts';
 export type { DirectoryLog, DirectorySource, DirectorySourceOptions } from './directory/directory-source.ts';
 export type { ManifestProblem } from './directory/manifest-set.ts';
+export { createKubernetesSource, createRemoteSource, KUBERNETES_DEFAULTS } from './kubernetes/kubernetes-source.ts';
+export type { KubernetesSourceOptions } from './kubernetes/kubernetes-source.ts';
+export { API_SERVER_DEFAULTS, serveKubernetesApi } from './kubernetes/api-server.ts';
+export type { ApiServer, ApiServerOptions } from './kubernetes/api-server.ts';
 export { customTypes } from './schema/custom-types.ts';
 export type { CustomTypes } from './schema/custom-types.ts';
 export { readCustomTypes } from './schema/custom-type-files.ts';

@@ -68,14 +68,17 @@ function removePath(target: JsonObject, path: readonly string[]): void {
 export interface Applied {
   readonly object: JsonObject;
   readonly owners: FieldOwners;
+  /** Managers that lose fields by it. */
+  readonly losers: readonly string[];
 }
 
-/** Applies `configuration` by `manager` to `live`. Other managers lose the fields whose values change (a forced apply). */
+/** Applies `configuration` by `manager` to `live`. Other managers lose the fields whose values change; an unforced apply must not have losers. */
 export function applyFields(live: JsonObject, owners: FieldOwners, configuration: JsonObject, manager: string): Applied {
   const wanted = leavesOf(configuration);
   const before = leavesOf(live);
   const after = new Map<string, ReadonlySet<string>>();
   const ownedByOthers = new Set<string>();
+  const losers: string[] = [];
   for (const [other, paths] of owners) {
     if (other === manager) continue;
     const kept = new Set<string>();
@@ -83,6 +86,7 @@ export function applyFields(live: JsonObject, owners: FieldOwners, configuration
       if (!wanted.has(path) || equalJson(wanted.get(path), before.get(path))) kept.add(path);
     }
     for (const path of kept) ownedByOthers.add(path);
+    if (kept.size < paths.size) losers.push(other);
     if (kept.size > 0) after.set(other, kept);
   }
   const base = copyJson(live);
@@ -90,7 +94,7 @@ export function applyFields(live: JsonObject, owners: FieldOwners, configuration
     if (!wanted.has(path) && !ownedByOthers.has(path)) removePath(base, JSON.parse(path) as string[]);
   }
   after.set(manager, new Set(wanted.keys()));
-  return { object: overlay(base, configuration) as JsonObject, owners: after };
+  return { object: overlay(base, configuration) as JsonObject, owners: after, losers };
 }
 
 /** Owners after `manager` changed `before` to `after` by an update or a patch: it takes the changed fields from all others. */

@@ -12,7 +12,7 @@ import { apiVersionOf, parseApiVersion } from '../kinds/registry.ts';
 import type { Gvk, Resource, ResourceInput, Selector } from '../types.ts';
 import { matchesSelector } from '../selectors.ts';
 import { applyFields, reownChangedFields } from './field-ownership.ts';
-import type { FieldOwners } from './field-ownership.ts';
+import type { Applied, FieldOwners } from './field-ownership.ts';
 import { ChangeLog } from './change-log.ts';
 import type { Change } from './change-log.ts';
 import { metadataErrors } from './metadata-rules.ts';
@@ -44,6 +44,8 @@ export interface WriteOptions {
   readonly fieldManager?: string;
   /** Runs all checks, stores nothing. */
   readonly isDryRun?: boolean;
+  /** An apply may take fields from other managers; true unless told otherwise. */
+  readonly isForced?: boolean;
   /** Age of a new object, instead of now (RFC 3339). */
   readonly creationTimestamp?: string;
 }
@@ -152,7 +154,7 @@ export class ObjectStore {
     return this.mergeInto(gvk, namespace, name, patch, true, options);
   }
 
-  /** Server-side apply, forced: the applier takes fields from others. Creates the object where it is missing. */
+  /** Server-side apply: the applier takes fields from others, unless it is not forced. Creates the object where it is missing. */
   apply(gvk: Gvk, input: ResourceInput, fieldManager: string, options: WriteOptions = {}): Resource {
     const resolved = this.resolve(gvk);
     const configuration = candidateOf(resolved, gvk, input);
@@ -168,6 +170,7 @@ export class ObjectStore {
     const live = this.view(resolved, old.object) as unknown as JsonObject;
     if (resolved.version.hasStatus) delete configuration['status'];
     const applied = applyFields(live, old.owners, configuration, fieldManager);
+    assertNoLosers(applied, options);
     return this.write(resolved, old, applied.object, false, applied.owners, options);
   }
 
@@ -180,6 +183,7 @@ export class ObjectStore {
     if (old === undefined) throw notFound(resolved.type, String(metadata['name']));
     const live = this.view(resolved, old.object) as unknown as JsonObject;
     const applied = applyFields(live, old.owners, status === undefined ? {} : { status }, fieldManager);
+    assertNoLosers(applied, options);
     return this.write(resolved, old, applied.object, true, applied.owners, options);
   }
 
@@ -467,6 +471,12 @@ function pickStatus(candidate: JsonObject): JsonObject {
 function specPart(object: Resource, version: TypeVersion): JsonObject {
   const { metadata: _metadata, status, ...rest } = object as unknown as JsonObject;
   return version.hasStatus ? rest : { ...rest, status };
+}
+
+function assertNoLosers({ losers }: Applied, { isForced = true }: WriteOptions): void {
+  if (isForced || losers.length === 0) return;
+  const names = losers.map((name) => JSON.stringify(name)).join(', ');
+  throw new ResourceError('ERR_CONFLICT', `Apply failed with conflicts with ${names}: fields are managed by others`);
 }
 
 function assertHasStatus({ type, version }: ResolvedType, name: string): void {
