@@ -5,25 +5,48 @@
  * programs have it.
  */
 import { Command, CommanderError } from 'commander';
-import { addDestinationCommand } from './commands/destination.ts';
-import { addIdentityCommand } from './commands/identity.ts';
-import { addPolicyCommand } from './commands/policy.ts';
 import { normaliseArguments } from './flags.ts';
 
 /** A command line that cannot be used. */
 const EXIT_USAGE = 2;
 
+/** Adds options and action to a sub-command; `onExit` gets its exit code. */
+export type ConfigureCommand = (command: Command, onExit: (code: number) => void) => void;
+
+interface SubCommand {
+  readonly name: string;
+  readonly description: string;
+  /** Loaded only when it is the one that runs: identity need not hold the policy index's code in memory. */
+  readonly load: () => Promise<ConfigureCommand>;
+}
+
+const SUB_COMMANDS: readonly SubCommand[] = [
+  {
+    name: 'destination',
+    description: 'service discovery for proxies',
+    load: async () => (await import('./commands/destination.ts')).configureDestination,
+  },
+  {
+    name: 'policy',
+    description: 'inbound and outbound policy for proxies',
+    load: async () => (await import('./commands/policy.ts')).configurePolicy,
+  },
+  {
+    name: 'identity',
+    description: 'certificate authority of the mesh',
+    load: async () => (await import('./commands/identity.ts')).configureIdentity,
+  },
+];
+
 /** Runs a command line (without interpreter and script) to its end; resolves with the exit code. */
 export async function runProgram(argv: readonly string[]): Promise<number> {
   let code = 0;
-  const onExit = (exitCode: number): void => {
-    code = exitCode;
-  };
   // Settings before sub-commands: each copies them when it is made.
   const program = new Command('controller').exitOverride().showHelpAfterError('(add --help for the flags)');
-  addDestinationCommand(program, onExit);
-  addPolicyCommand(program, onExit);
-  addIdentityCommand(program, onExit);
+  for (const { name, description, load } of SUB_COMMANDS) {
+    const command = program.command(name).description(description);
+    if (argv[0] === name) (await load())(command, (exitCode) => (code = exitCode));
+  }
   try {
     await program.parseAsync(normaliseArguments(argv), { from: 'user' });
   } catch (error) {

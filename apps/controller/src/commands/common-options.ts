@@ -29,13 +29,20 @@ export function booleanOption(name: string, description: string, byDefault: bool
   return new Option(`--${name} [boolean]`, description).argParser(parseBoolean).default(byDefault).preset('true');
 }
 
+const CONTROLLER_LEVELS: readonly string[] = ['panic', 'fatal', 'error', 'warn', 'warning', 'info', 'debug', 'trace'];
+
 /**
  * The logger of a Go component: one level for all (features LOG-04). The reference's levels `fatal` and `panic` mean errors here. Throws
  * RangeError for a level that does not exist.
  */
 export function createControllerLogger(values: CommonValues, target: string): Logger {
-  const level = ['fatal', 'panic'].includes(values.logLevel) ? 'error' : values.logLevel;
-  return Logger.create({ filter: toFilter(level), format: values.logFormat === 'json' ? 'logfmt-json' : 'logfmt', target });
+  const level = values.logLevel.toLowerCase();
+  if (!CONTROLLER_LEVELS.includes(level)) throw new RangeError(`--log-level: ${values.logLevel} is not a level`);
+  return Logger.create({
+    filter: toFilter(['fatal', 'panic'].includes(level) ? 'error' : level),
+    format: values.logFormat === 'json' ? 'logfmt-json' : 'logfmt',
+    target,
+  });
 }
 
 /** The logger of the policy controller, whose level is a filter and whose lines are the proxy's kind. Throws RangeError. */

@@ -31,9 +31,8 @@ interface DestinationValues extends CommonValues {
 /** Flags that mean nothing here. */
 const ACCEPTED = ['kubeconfig', 'export-queue-metrics', 'enable-pprof', 'trace-collector', 'kube-apiclient-qps', 'kube-apiclient-burst'];
 
-/** Adds the sub-command; `onExit` gets its exit code. */
-export function addDestinationCommand(program: Command, onExit: (code: number) => void): void {
-  const command = program.command('destination').description('service discovery for proxies');
+/** Options and action of the sub-command. */
+export function configureDestination(command: Command, onExit: (code: number) => void): void {
   addCommonOptions(command, ACCEPTED)
     .addOption(
       new Option('--addr <address>', 'address to serve on').argParser(parseListenAddress).default(parseListenAddress(':8086'), ':8086'),

@@ -45,9 +45,8 @@ interface IdentityValues extends CommonValues {
 /** Flags that mean nothing here. */
 const ACCEPTED = ['kubeconfig', 'kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
 
-/** Adds the sub-command; `onExit` gets its exit code. */
-export function addIdentityCommand(program: Command, onExit: (code: number) => void): void {
-  const command = program.command('identity').description('certificate authority of the mesh');
+/** Options and action of the sub-command. */
+export function configureIdentity(command: Command, onExit: (code: number) => void): void {
   addCommonOptions(command, ACCEPTED)
     .addOption(
       new Option('--addr <address>', 'address to serve on').argParser(parseListenAddress).default(parseListenAddress(':8080'), ':8080'),

@@ -34,9 +34,8 @@ interface PolicyValues extends CommonValues {
 /** Arguments that mean nothing here: the webhook's, and those of the reference's Kubernetes client. */
 const ACCEPTED = ['server-addr', 'server-tls-key', 'server-tls-certs', 'kubeconfig', 'cluster', 'context', 'user', 'as', 'as-group'];
 
-/** Adds the sub-command; `onExit` gets its exit code. */
-export function addPolicyCommand(program: Command, onExit: (code: number) => void): void {
-  const command = program.command('policy').description('inbound and outbound policy for proxies');
+/** Options and action of the sub-command. */
+export function configurePolicy(command: Command, onExit: (code: number) => void): void {
   addCommonOptions(command, ACCEPTED)
     .addOption(
       new Option('--admin-addr <address>', 'address of the admin server')
