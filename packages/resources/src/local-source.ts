@@ -2,7 +2,8 @@
 /*
  * A ResourceSource over an object store of this process: the memory source, and the reading and writing half of the directory source.
  * Watch events are delivered from a microtask after the change, so a handler never runs inside a write, and a caller that awaits its
- * write sees the event delivered.
+ * write sees the event delivered. A watch of a kind that is not served says nothing, not even that it is synced: as with an API server, ask
+ * `supports` first.
  */
 import type { ResourceInput, Resource, ResourceKind, ResourceSource, Selector, Watch, WatchEvent } from './types.ts';
 import { selectedChange } from './store/selected-change.ts';

@@ -6,7 +6,9 @@
 import { randomUUID } from 'node:crypto';
 
 import { builtInTypes } from './builtin/builtin-types.ts';
-import type { ClusterIpAllocator } from './builtin/service-rules.ts';
+import type { ClusterIpAllocator } from './builtin/cluster-ips.ts';
+import { ServiceKind } from './kinds/core.ts';
+import type { Service } from './kinds/core.ts';
 import { customKinds } from './kinds/registry.ts';
 import { localSource } from './local-source.ts';
 import type { LocalSource } from './local-source.ts';
@@ -27,6 +29,7 @@ export interface LocalSourceOptions {
   readonly newUid?: () => string;
   /** Consulted after schema validation for each write but of status; the first refusal counts. */
   readonly admit?: readonly AdmissionRule[];
+  /** Gives services their cluster IPs (`clusterIpsFrom`). Without it they keep what they are written with. */
   readonly allocateClusterIp?: ClusterIpAllocator;
   /** Changes kept for watches to resume from; default 1,000. */
   readonly maxLoggedChanges?: number;
@@ -42,15 +45,19 @@ export interface MemorySourceOptions extends LocalSourceOptions {
 
 /** The store behind a local source, and behind the HTTP face. */
 export function createObjectStore(options: LocalSourceOptions, customTypes: readonly ResourceType[]): ObjectStore {
-  const { allocateClusterIp } = options;
-  return new ObjectStore({
-    types: [...builtInTypes(allocateClusterIp === undefined ? {} : { allocateClusterIp }), ...customTypes],
+  const { allocateClusterIp: allocate } = options;
+  const isTaken = (address: string): boolean => store.list(ServiceKind).some((service) => (service as Service).spec?.clusterIP === address);
+  const builtIn =
+    allocate === undefined ? {} : { allocateClusterIp: (namespace: string, name: string) => allocate(namespace, name, isTaken) };
+  const store = new ObjectStore({
+    types: [...builtInTypes(builtIn), ...customTypes],
     nowMs: options.nowMs ?? Date.now,
     newUid: options.newUid ?? randomUUID,
     admit: options.admit ?? [],
     maxLoggedChanges: options.maxLoggedChanges ?? DEFAULT_MAX_LOGGED_CHANGES,
     createsMissingNamespaces: true,
   });
+  return store;
 }
 
 /** A source in memory. `source.store` gives synchronous access and `seed`. Throws ResourceError when a given object is invalid. */

@@ -18,12 +18,11 @@ import type { ObjectRules, ResourceType } from '../store/resource-type.ts';
 import { fill, invalidValue } from './field-rules.ts';
 import { defaultPodSpec, podSpecErrors } from './pod-rules.ts';
 import { endpointSliceRules, serviceRules } from './service-rules.ts';
-import type { ClusterIpAllocator } from './service-rules.ts';
 
 /** What built-in kinds need from outside. */
 export interface BuiltInOptions {
   /** Without it, services keep the cluster IP that they are written with, or none. */
-  readonly allocateClusterIp?: ClusterIpAllocator;
+  readonly allocateClusterIp?: (namespace: string, name: string) => string;
 }
 
 interface Traits {

@@ -16,11 +16,8 @@ const MAX_SLICE_ENDPOINTS = 1000;
 /** Addresses of one endpoint at most. */
 const MAX_ENDPOINT_ADDRESSES = 100;
 
-/** Gives a cluster IP for a new service. */
-export type ClusterIpAllocator = (namespace: string, name: string) => string;
-
-/** Rules of core/v1 Service. */
-export function serviceRules(allocate: ClusterIpAllocator | undefined): ObjectRules {
+/** Rules of core/v1 Service; `allocate` gives a new service its cluster IP. */
+export function serviceRules(allocate: ((namespace: string, name: string) => string) | undefined): ObjectRules {
   return {
     normalise: (object, old) => {
       const spec = isJsonObject(object['spec']) ? object['spec'] : {};

@@ -306,7 +306,7 @@ describe('a broken file', () => {
       { 'x.yaml': server('s', '99') },
       { admit: [(object) => ((object.spec as { port?: unknown }).port === 99 ? { allowed: false, message: 'no 99' } : { allowed: true })] },
     );
-    expect(problems).toMatchObject([{ line: 2, reason: 'servers "s" is forbidden: no 99', object: 'Server a/s' }]);
+    expect(problems).toMatchObject([{ line: 2, reason: 'admission denied the request: no 99', object: 'Server a/s' }]);
     expect(await source.list(ServerKind)).toEqual([]);
   });
 });

@@ -18,7 +18,6 @@ import { fromWire } from './wire-object.ts';
 /** Named limits and times of the client. */
 export const KUBERNETES_DEFAULTS: {
   readonly requestTimeoutMs: number;
-  readonly watchSilenceMs: number;
   readonly maxAnswerBytes: number;
   readonly pageSize: number;
   readonly minBackoffMs: number;
@@ -26,7 +25,6 @@ export const KUBERNETES_DEFAULTS: {
   readonly watchMs: number;
 } = {
   requestTimeoutMs: 30_000,
-  watchSilenceMs: 11 * 60_000,
   maxAnswerBytes: 64 * 1024 * 1024,
   pageSize: 500,
   minBackoffMs: 100,
@@ -50,7 +48,7 @@ export interface KubernetesSourceOptions {
   readonly random?: () => number;
   /** An answer takes at most this long. Milliseconds. */
   readonly requestTimeoutMs?: number;
-  /** A watch that says nothing for so long is opened anew. Milliseconds; longer than twice `watchMs`. */
+  /** A watch that says nothing for so long is opened anew. Milliseconds; default: a minute more than the longest watch. */
   readonly watchSilenceMs?: number;
   /** Longest answer (a page of a list), longest event. Bytes. */
   readonly maxAnswerBytes?: number;
@@ -69,7 +67,8 @@ interface Listed {
 
 /** A source over an API server. Throws TypeError for a `baseUrl` that is none; connects when first used. */
 export function createKubernetesSource(options: KubernetesSourceOptions): ResourceSource {
-  const settings = { ...KUBERNETES_DEFAULTS, ...options };
+  const given = { ...KUBERNETES_DEFAULTS, ...options };
+  const settings = { ...given, watchSilenceMs: options.watchSilenceMs ?? 2 * given.watchMs + 60_000 };
   const timing: ListWatchTiming = settings;
   const { project = (object: Resource): Resource => object, random = Math.random } = options;
   const client = new ApiClient({ ...settings, userAgent: options.userAgent ?? 'weft' });

@@ -25,6 +25,8 @@ export function toWire(object: Resource): JsonObject {
 export function fromWire(value: unknown, apiVersion: string, kind: string): Resource | undefined {
   if (!isJsonObject(value) || !isJsonObject(value['metadata'])) return undefined;
   const { managedFields: _managedFields, ...metadata } = value['metadata'];
+  // Reviews (TokenReview and its kin) are answered, never stored, and have no name.
+  metadata['name'] ??= '';
   if (typeof metadata['name'] !== 'string') return undefined;
   metadata['namespace'] ??= '';
   metadata['labels'] ??= {};

@@ -321,7 +321,7 @@ export class ObjectStore {
     version.rules.normalise(candidate, live);
     this.assertValid(resolved, candidate, live);
     const stored = this.toStorage(resolved, candidate);
-    if (!isStatus) this.assertAdmitted(type, stored, old?.object);
+    if (!isStatus) this.assertAdmitted(stored, old?.object);
     if (old !== undefined && equalJson(stored, old.object)) {
       if (options.isDryRun !== true) this.put(type, { object: old.object, owners });
       return this.view(resolved, old.object);
@@ -361,11 +361,10 @@ export class ObjectStore {
     if (errors.length > 0) throw invalidObject(type.kind, type.group, String(metadata['name']), errors);
   }
 
-  private assertAdmitted(type: ResourceType, object: Resource, old: Resource | undefined): void {
+  private assertAdmitted(object: Resource, old: Resource | undefined): void {
     for (const rule of this.options.admit ?? []) {
       const verdict = rule(object, old);
-      if (!verdict.allowed)
-        throw new ResourceError('ERR_FORBIDDEN', `${type.plural} "${object.metadata.name}" is forbidden: ${verdict.message}`);
+      if (!verdict.allowed) throw new ResourceError('ERR_FORBIDDEN', `admission denied the request: ${verdict.message}`);
     }
   }
 
