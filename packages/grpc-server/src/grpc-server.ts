@@ -4,8 +4,7 @@
  * unlimited concurrent streams). It owns limits, error translation, metrics and shutdown; what a service means is the handler's business.
  * Server-initiated pings and connection ages stay off: the peer is the pod's own proxy, which keeps its connections alive itself.
  */
-import { fromBinary, type DescMethod, type Message } from '@bufbuild/protobuf';
-import type { GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import { fromBinary, type DescMethod, type DescService, type Message } from '@bufbuild/protobuf';
 import {
   Server,
   ServerCredentials,
@@ -19,7 +18,7 @@ import {
 
 import type { GrpcServerMetrics, MethodLabels } from './metrics.ts';
 import { encodeOutgoing, GrpcCallContext, GrpcStream } from './server-call.ts';
-import type { ServiceDescriptor, ServiceHandlers, StreamHandler, UnaryHandler } from './service.ts';
+import type { ServiceHandlers, StreamHandler, UnaryHandler } from './service.ts';
 import { GRPC_CODES, GrpcStatusError, metricCodeName, wireDetails, type GrpcCode } from './status.ts';
 
 /** Limits of a gRPC server. */
@@ -84,7 +83,7 @@ export class GrpcServer {
   }
 
   /** Adds a service. Throws when one of its methods is registered already. */
-  register<Shape extends GenServiceMethods>(service: ServiceDescriptor<Shape>, handlers: ServiceHandlers<Shape>): void {
+  register<Service extends DescService>(service: Service, handlers: ServiceHandlers<Service['method']>): void {
     const definition: Record<string, object> = {};
     const implementation: Record<string, UntypedHandleCall> = {};
     for (const method of service.methods) {

@@ -17,7 +17,6 @@ export {
   type CallContext,
   type Outgoing,
   type ServerStream,
-  type ServiceDescriptor,
   type ServiceHandlers,
   type StreamHandler,
   type UnaryHandler,

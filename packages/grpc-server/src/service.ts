@@ -3,8 +3,7 @@
  * What a service looks like to its author: typed handlers derived from a generated descriptor, and what a handler is given (the call's
  * metadata and peer; for streams, a bounded way to send). Nothing here knows grpc-js, so services can be tested without a server.
  */
-import type { DescMessage, MessageShape } from '@bufbuild/protobuf';
-import type { GenService, GenServiceMethods } from '@bufbuild/protobuf/codegenv2';
+import type { DescMessage, DescService, MessageShape } from '@bufbuild/protobuf';
 
 import type { GrpcCode } from './status.ts';
 
@@ -77,8 +76,8 @@ type MethodHandler<Method> = Method extends { methodKind: 'unary'; input: infer 
       : never
     : undefined;
 
-/** One handler per method of a generated service, named as in the descriptor. Client-streaming methods take `undefined` (unimplemented). */
-export type ServiceHandlers<Shape extends GenServiceMethods> = { readonly [Name in keyof Shape]: MethodHandler<Shape[Name]> };
-
-/** A generated service descriptor. */
-export type ServiceDescriptor<Shape extends GenServiceMethods> = GenService<Shape>;
+/**
+ * One handler per method of a generated service (`ServiceHandlers<(typeof destination.Destination)['method']>`), named as in the descriptor.
+ * Client-streaming methods take `undefined` and stay unimplemented.
+ */
+export type ServiceHandlers<Methods extends DescService['method']> = { readonly [Name in keyof Methods]: MethodHandler<Methods[Name]> };
