@@ -84,7 +84,9 @@ class Discovery implements DestinationService {
     for (const item of invalid) log.warn('default opaque port is skipped', { item });
     this.context = { options, defaultOpaquePorts };
     this.log = log;
-    this.world = new World(source, options.usesEndpointSlices);
+    this.world = new World(source, options.usesEndpointSlices, (error, plural, key) => {
+      log.error('object is not used', { plural, key, error: error instanceof Error ? error.message : String(error) });
+    });
     this.metrics = createDestinationMetrics(metrics, this.world);
     this.endpoints = new EndpointsIndex(this.world, this.context, log, this.metrics);
     this.serviceProfiles = new ServiceProfileIndex(this.world, this.context, log, this.metrics);
@@ -148,7 +150,9 @@ class Discovery implements DestinationService {
 
   private streamEndpoints(service: ServiceRecord, port: number, hostname: string, token: ContextToken, stream: UpdateStream): void {
     const place = { nodeName: token.nodeName, zone: this.world.zoneOf(token.nodeName), isFiltering: true };
-    follow(stream, this.metrics.endpointsStream(service.key), (subscriber) =>
+    const { name, namespace } = service;
+    const authority = `${name}.${namespace}.svc.${this.context.options.clusterDomain}:${port}`;
+    follow(stream, this.metrics.endpointsStream(authority), (subscriber) =>
       this.endpoints.subscribe(service, port, hostname, place, subscriber),
     );
   }

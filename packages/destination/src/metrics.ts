@@ -64,6 +64,7 @@ export function createDestinationMetrics(factory: MetricFactory | undefined, wor
   };
   for (const [kind, table] of world.tables()) {
     const gauge = factory.gauge(`${kind}_cache_size`, `Objects in the cache of ${kind}.`, ['cluster']);
+    gauge.set({ cluster: CLUSTER }, table.size);
     table.onChange(() => gauge.set({ cluster: CLUSTER }, table.size));
   }
   return {

@@ -17,16 +17,23 @@ export interface Change<R> {
 /** Makes a record; undefined leaves the object out. `before` is what the table holds of the same object. */
 export type Projection<R extends ClusterRecord, T extends Resource> = (object: T, before: R | undefined) => R | undefined;
 
+/** Told of an object that could not be read, or a change that a listener failed on; the table goes on with the next. */
+export type TableErrorHandler = (error: unknown, plural: string, key: string) => void;
+
 /** Records of one kind by key. */
 export class Table<R extends ClusterRecord> {
   /** Resolves once the initial objects are here; rejects when the source cannot say whether it serves the kind. */
   readonly synced: Promise<void>;
+  private readonly plural: string;
+  private readonly onError: TableErrorHandler;
   private readonly records = new Map<string, R>();
   private readonly listeners: ((change: Change<R>) => void)[] = [];
   private closeWatch: () => void = () => undefined;
   private isClosed = false;
 
-  private constructor(start: (table: Table<R>) => Promise<void>) {
+  private constructor(plural: string, onError: TableErrorHandler, start: (table: Table<R>) => Promise<void>) {
+    this.plural = plural;
+    this.onError = onError;
     this.synced = start(this);
     // Whoever awaits `synced` sees a rejection; without an awaiter it must not end the process.
     this.synced.catch(() => undefined);
@@ -38,8 +45,9 @@ export class Table<R extends ClusterRecord> {
     kind: ResourceKind<T>,
     project: Projection<R, T>,
     isRequired: boolean,
+    onError: TableErrorHandler,
   ): Table<R> {
-    return new Table<R>(async (table) => {
+    return new Table<R>(kind.plural, onError, async (table) => {
       if (!(await source.supports(kind))) {
         if (isRequired) throw new Error(`${kind.plural} are not served`);
         return;
@@ -80,7 +88,13 @@ export class Table<R extends ClusterRecord> {
 
   private put<T extends Resource>(object: T, project: Projection<R, T>): void {
     const key = keyOf(object.metadata.namespace, object.metadata.name);
-    this.replace(key, project(object, this.records.get(key)));
+    let after: R | undefined;
+    try {
+      after = project(object, this.records.get(key));
+    } catch (error) {
+      this.onError(error, this.plural, key);
+    }
+    this.replace(key, after);
   }
 
   private replace(key: string, after: R | undefined): void {
@@ -90,7 +104,13 @@ export class Table<R extends ClusterRecord> {
     } else {
       this.records.set(key, after);
     }
-    for (const listener of this.listeners) listener({ key, before, after });
+    for (const listener of this.listeners) {
+      try {
+        listener({ key, before, after });
+      } catch (error) {
+        this.onError(error, this.plural, key);
+      }
+    }
   }
 }
 

@@ -24,7 +24,7 @@ import { recordOf, type ClusterRecord } from './records/record.ts';
 import { makesPodPortOpaque, makesWorkloadPortOpaque, serverRecord, type ServerRecord } from './records/server-record.ts';
 import { serviceRecord, type ServiceRecord } from './records/service-record.ts';
 import { endpointsRecords, sliceRecord, type SliceRecord } from './records/slice-record.ts';
-import { Table, TableIndex, type Change } from './table.ts';
+import { Table, TableIndex, type Change, type TableErrorHandler } from './table.ts';
 
 /** The slices that one watched object holds: one for an EndpointSlice, several for an Endpoints object. */
 interface SliceSetRecord extends ClusterRecord {
@@ -58,15 +58,15 @@ export class World {
   private readonly workloadsByIp: TableIndex<ExternalWorkloadRecord>;
   private readonly serversByNamespace: TableIndex<ServerRecord>;
 
-  constructor(source: ResourceSource, usesEndpointSlices: boolean) {
-    this.services = Table.watch(source, ServiceKind, serviceRecord, true);
-    this.pods = Table.watch(source, PodKind, podRecord, true);
-    this.externalWorkloads = Table.watch(source, ExternalWorkloadKind, externalWorkloadRecord, false);
-    this.servers = Table.watch(source, ServerKind, serverRecord, false);
-    this.profiles = Table.watch(source, ServiceProfileKind, profileRecord, false);
-    this.replicaSets = Table.watch(source, ReplicaSetKind, ownerRecord, false);
-    this.jobs = Table.watch(source, JobKind, ownerRecord, false);
-    this.nodes = Table.watch(source, NodeKind, nodeRecord, false);
+  constructor(source: ResourceSource, usesEndpointSlices: boolean, onError: TableErrorHandler) {
+    this.services = Table.watch(source, ServiceKind, serviceRecord, true, onError);
+    this.pods = Table.watch(source, PodKind, podRecord, true, onError);
+    this.externalWorkloads = Table.watch(source, ExternalWorkloadKind, externalWorkloadRecord, false, onError);
+    this.servers = Table.watch(source, ServerKind, serverRecord, false, onError);
+    this.profiles = Table.watch(source, ServiceProfileKind, profileRecord, false, onError);
+    this.replicaSets = Table.watch(source, ReplicaSetKind, ownerRecord, false, onError);
+    this.jobs = Table.watch(source, JobKind, ownerRecord, false, onError);
+    this.nodes = Table.watch(source, NodeKind, nodeRecord, false, onError);
     this.sliceSets = usesEndpointSlices
       ? Table.watch(
           source,
@@ -76,12 +76,14 @@ export class World {
             return { ...recordOf(slice), slices: record === undefined ? [] : [record] };
           },
           true,
+          onError,
         )
       : Table.watch(
           source,
           EndpointsKind,
           (endpoints): SliceSetRecord => ({ ...recordOf(endpoints), slices: endpointsRecords(endpoints) }),
           true,
+          onError,
         );
     this.sliceSets.onChange((change) => this.spreadSlices(change));
     this.servicesByIp = new TableIndex(this.services, (service) => service.clusterIps);

@@ -22,6 +22,8 @@ export type EndpointWorkload =
 export interface ServiceEndpoint {
   /** The same endpoint over time: a pod and family, an external workload, or an address of the slice itself. */
   readonly id: string;
+  /** Key of the slice that it comes from. */
+  readonly sliceKey: string;
   /** `address:port`, as the proxies tell endpoints apart. */
   readonly socket: string;
   readonly ip: IpAddress;
@@ -89,6 +91,7 @@ export function resolveSlice(world: World, service: ServiceRecord, slice: SliceR
       }
       const resolved: ServiceEndpoint = {
         id: endpointId(service, slice, endpoint, ip, resolvedPort, found),
+        sliceKey: slice.key,
         socket: `${ip.key}:${resolvedPort}`,
         ip,
         port: resolvedPort,

@@ -154,14 +154,16 @@ export class PortPublisher implements EndpointCandidates {
       else this.missing.delete(key);
       for (const pod of resolved.undialable) this.log.warn('meshed pod without proxy ports is left out', { pod, service: this.serviceKey });
       for (const [id, endpoint] of resolved.endpoints) {
-        this.put(id, endpoint);
+        const current = this.endpoints.get(id);
+        // Of several slices that have an endpoint, the one with the first key speaks for it: every replica agrees, in whatever order they came.
+        if (current === undefined || current.sliceKey >= key) this.put(id, endpoint);
         changed.add(id);
       }
       this.setMirrorLabels(slice);
     }
     for (const id of before?.keys() ?? []) {
       if (changed.has(id)) continue;
-      this.put(id, this.elsewhere(id));
+      if (this.endpoints.get(id)?.sliceKey === key) this.put(id, this.elsewhere(id));
       changed.add(id);
     }
     if (this.context.options.isIpv6Enabled) this.addSiblings(changed, before);
@@ -170,11 +172,12 @@ export class PortPublisher implements EndpointCandidates {
 
   /** An endpoint moves between slices without leaving the service: while another slice has it, it stays. */
   private elsewhere(id: string): ServiceEndpoint | undefined {
+    let first: ServiceEndpoint | undefined;
     for (const endpoints of this.bySlice.values()) {
       const endpoint = endpoints.get(id);
-      if (endpoint !== undefined) return endpoint;
+      if (endpoint !== undefined && (first === undefined || endpoint.sliceKey < first.sliceKey)) first = endpoint;
     }
-    return undefined;
+    return first;
   }
 
   /** The IPv6 endpoint of a pod hides its IPv4 one, so a change of one is a change of the other. */

@@ -19,7 +19,10 @@ const PART = /([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
 /** Longest text that is looked at, in UTF-16 units. */
 const MAX_LENGTH = 64;
 
-/** Parses a duration; undefined when the text is none. Go's range, 292 years either way, is not checked: the contracts' is larger. */
+/** Go counts nanoseconds in 64 bits: 292 years either way. */
+const MAX_NS = 2n ** 63n - 1n;
+
+/** Parses a duration; undefined when the text is none. */
 export function parseGoDuration(text: string): Duration | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const isNegative = text.startsWith('-');
@@ -36,6 +39,7 @@ export function parseGoDuration(text: string): Duration | undefined {
     const scale = NS_PER_UNIT[unit] ?? 0;
     totalNs += BigInt(whole === '' ? 0 : whole) * BigInt(scale) + BigInt(Math.trunc(Number(`0.${fraction || '0'}`) * scale));
   }
+  if (totalNs > MAX_NS) return undefined;
   const signed = isNegative ? -totalNs : totalNs;
   return create(DurationSchema, { seconds: signed / 1_000_000_000n, nanos: Number(signed % 1_000_000_000n) });
 }

@@ -6,7 +6,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
 import { destination, httpTypes } from '@weft/proto';
-import type { ProfileRoute, RequestMatch, ResponseMatch, ServiceProfileSpec } from '@weft/resources';
+import type { ProfileRoute, ServiceProfileSpec } from '@weft/resources';
 
 import type { ProfileRecord } from '../records/profile-record.ts';
 import { parseGoDuration } from './go-duration.ts';
@@ -14,6 +14,9 @@ import { milliValue } from './quantity.ts';
 
 /** Deepest nesting of conditions; clients' decoders have such a limit too. */
 export const MAX_MATCH_DEPTH = 32;
+
+/** Largest ratio that fits the contract's 32-bit float. */
+const MAX_RETRY_RATIO = 3.4e38;
 
 /** Largest weight that the contract carries. */
 const MAX_WEIGHT = 0xffff_ffff;
@@ -31,8 +34,6 @@ export interface ProfileSubject {
 class InvalidProfile extends Error {}
 
 type RouteInit = MessageInitShape<typeof destination.RouteSchema>;
-type RequestMatchInit = MessageInitShape<typeof destination.RequestMatchSchema>;
-type ResponseMatchInit = MessageInitShape<typeof destination.ResponseMatchSchema>;
 
 /** The budget where no profile sets one. */
 export function defaultRetryBudget(): destination.RetryBudget {
@@ -75,7 +76,13 @@ function retryBudget(spec: ServiceProfileSpec): destination.RetryBudget {
   const { retryRatio, minRetriesPerSecond, ttl: text } = spec.retryBudget;
   const ttl = parseGoDuration(text);
   if (ttl === undefined) throw new InvalidProfile(`retryBudget.ttl ${text} is no duration`);
-  return create(destination.RetryBudgetSchema, { retryRatio, minRetriesPerSecond, ttl });
+  if (!Number.isFinite(retryRatio) || retryRatio < 0) throw new InvalidProfile(`retryBudget.retryRatio ${retryRatio} is no ratio`);
+  if (!isCount(minRetriesPerSecond)) throw new InvalidProfile(`retryBudget.minRetriesPerSecond ${String(minRetriesPerSecond)} is no count`);
+  return create(destination.RetryBudgetSchema, { retryRatio: Math.min(retryRatio, MAX_RETRY_RATIO), minRetriesPerSecond, ttl });
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
 }
 
 function dstOverrides(spec: ServiceProfileSpec, port: number): MessageInitShape<typeof destination.WeightedDstSchema>[] {
@@ -90,9 +97,9 @@ function dstOverrides(spec: ServiceProfileSpec, port: number): MessageInitShape<
 function toRoute(route: ProfileRoute): RouteInit {
   const timeout = route.timeout === undefined || route.timeout === '' ? undefined : parseGoDuration(route.timeout);
   return {
-    condition: toRequestMatch(route.condition, 0),
+    condition: toMatch(route.condition, REQUEST_LEAVES, 0),
     responseClasses: (route.responseClasses ?? []).map(({ condition, isFailure = false }) => ({
-      condition: toResponseMatch(condition, 0),
+      condition: toMatch(condition, RESPONSE_LEAVES, 0),
       isFailure,
     })),
     metricsLabels: { route: route.name },
@@ -101,23 +108,68 @@ function toRoute(route: ProfileRoute): RouteInit {
   };
 }
 
-function toRequestMatch(condition: RequestMatch | null | undefined, depth: number): RequestMatchInit {
-  if (condition === null || condition === undefined) throw new InvalidProfile('a route or match has no condition');
+/** Nested conditions of both kinds. The CRD leaves what is nested unchecked, so nothing is taken for granted here. */
+type Fields = Readonly<Record<string, unknown>>;
+type Match<Leaf> =
+  | { readonly match: Leaf }
+  | { readonly match: { readonly case: 'all' | 'any'; readonly value: { readonly matches: Match<Leaf>[] } } }
+  | { readonly match: { readonly case: 'not'; readonly value: Match<Leaf> } };
+
+type RequestLeaf =
+  | { readonly case: 'path'; readonly value: { readonly regex: string } }
+  | { readonly case: 'method'; readonly value: MessageInitShape<typeof httpTypes.HttpMethodSchema> };
+type ResponseLeaf = { readonly case: 'status'; readonly value: { readonly min: number; readonly max: number } };
+
+/** The leaves of a condition before and after its `not`, in the order in which the reference puts several together. */
+interface Leaves<Leaf> {
+  before(fields: Fields): readonly Leaf[];
+  after(fields: Fields): readonly Leaf[];
+}
+
+const REQUEST_LEAVES: Leaves<RequestLeaf> = {
+  before: (fields) => text(fields, 'method').map((method) => ({ case: 'method', value: toMethod(method) })),
+  after: (fields) => text(fields, 'pathRegex').map((regex) => ({ case: 'path', value: { regex } })),
+};
+
+const RESPONSE_LEAVES: Leaves<ResponseLeaf> = {
+  before: (fields) => (isAbsent(fields['status']) ? [] : [{ case: 'status', value: toStatusRange(toFields(fields['status'])) }]),
+  after: () => [],
+};
+
+function toMatch<Leaf>(condition: unknown, leaves: Leaves<Leaf>, depth: number): Match<Leaf> {
   if (depth > MAX_MATCH_DEPTH) throw new InvalidProfile(`conditions are nested deeper than ${MAX_MATCH_DEPTH}`);
-  const nested = (match: RequestMatch): RequestMatchInit => toRequestMatch(match, depth + 1);
-  const matches: RequestMatchInit[] = [];
-  if (condition.all !== undefined) matches.push({ match: { case: 'all', value: { matches: condition.all.map(nested) } } });
-  if (condition.any !== undefined) matches.push({ match: { case: 'any', value: { matches: condition.any.map(nested) } } });
-  if (condition.method !== undefined && condition.method !== '') {
-    matches.push({ match: { case: 'method', value: toMethod(condition.method) } });
+  const fields = toFields(condition);
+  const nested = (value: unknown): Match<Leaf> => toMatch(value, leaves, depth + 1);
+  const matches: Match<Leaf>[] = [];
+  for (const name of ['all', 'any'] as const) {
+    const list = fields[name];
+    if (isAbsent(list)) continue;
+    if (!Array.isArray(list)) throw new InvalidProfile(`${name} of a condition is no list`);
+    matches.push({ match: { case: name, value: { matches: list.map(nested) } } });
   }
-  if (condition.not !== undefined) matches.push({ match: { case: 'not', value: nested(condition.not) } });
-  if (condition.pathRegex !== undefined && condition.pathRegex !== '') {
-    matches.push({ match: { case: 'path', value: { regex: condition.pathRegex } } });
-  }
+  for (const leaf of leaves.before(fields)) matches.push({ match: leaf });
+  if (!isAbsent(fields['not'])) matches.push({ match: { case: 'not', value: nested(fields['not']) } });
+  for (const leaf of leaves.after(fields)) matches.push({ match: leaf });
   const [first, ...others] = matches;
-  if (first === undefined) throw new InvalidProfile('a condition of a route is empty');
+  if (first === undefined) throw new InvalidProfile('a condition is empty');
   return others.length === 0 ? first : { match: { case: 'all', value: { matches } } };
+}
+
+function isAbsent(value: unknown): boolean {
+  return value === undefined || value === null;
+}
+
+function toFields(value: unknown): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidProfile('a condition is missing or no object');
+  return value as Fields;
+}
+
+/** A text field; none when it is absent or empty. */
+function text(fields: Fields, name: string): readonly string[] {
+  const value = fields[name];
+  if (isAbsent(value) || value === '') return [];
+  if (typeof value !== 'string') throw new InvalidProfile(`${name} of a condition is no text`);
+  return [value];
 }
 
 function toMethod(method: string): MessageInitShape<typeof httpTypes.HttpMethodSchema> {
@@ -128,25 +180,10 @@ function toMethod(method: string): MessageInitShape<typeof httpTypes.HttpMethodS
   return registered === undefined ? { type: { case: 'unregistered', value: name } } : { type: { case: 'registered', value: registered } };
 }
 
-function toResponseMatch(condition: ResponseMatch | null | undefined, depth: number): ResponseMatchInit {
-  if (condition === null || condition === undefined) throw new InvalidProfile('a response class or match has no condition');
-  if (depth > MAX_MATCH_DEPTH) throw new InvalidProfile(`conditions are nested deeper than ${MAX_MATCH_DEPTH}`);
-  const nested = (match: ResponseMatch): ResponseMatchInit => toResponseMatch(match, depth + 1);
-  const matches: ResponseMatchInit[] = [];
-  if (condition.all !== undefined) matches.push({ match: { case: 'all', value: { matches: condition.all.map(nested) } } });
-  if (condition.any !== undefined) matches.push({ match: { case: 'any', value: { matches: condition.any.map(nested) } } });
-  if (condition.status !== undefined) matches.push({ match: { case: 'status', value: toStatusRange(condition.status) } });
-  if (condition.not !== undefined) matches.push({ match: { case: 'not', value: nested(condition.not) } });
-  const [first, ...others] = matches;
-  if (first === undefined) throw new InvalidProfile('a condition of a response class is empty');
-  return others.length === 0 ? first : { match: { case: 'all', value: { matches } } };
-}
-
-function toStatusRange({ min = 0, max = 0 }: { readonly min?: number; readonly max?: number }): {
-  readonly min: number;
-  readonly max: number;
-} {
-  const isBad = (status: number): boolean => status !== 0 && (status < 100 || status > 599);
-  if (isBad(min) || isBad(max) || (max !== 0 && max < min)) throw new InvalidProfile(`status range ${min} to ${max} is invalid`);
+function toStatusRange({ min = 0, max = 0 }: Fields): { readonly min: number; readonly max: number } {
+  const isStatus = (status: unknown): status is number => isCount(status) && (status === 0 || (status >= 100 && status <= 599));
+  if (!isStatus(min) || !isStatus(max) || (max !== 0 && max < min)) {
+    throw new InvalidProfile(`status range ${String(min)} to ${String(max)} is invalid`);
+  }
   return { min, max };
 }
