@@ -14,6 +14,8 @@ import { create, fromBinary, toBinary, type DescMessage, type DescMethod, type M
 import { Client, credentials, Metadata, type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
 import { createLocalTokenIssuer, generateKey, verifyChain } from '@weft/pki';
 import { createTestAuthority, createTestMesh, type TestAuthority } from '@weft/pki/testing';
+import { createMemorySource, EndpointSliceKind, serveKubernetesApi, type ResourceInput } from '@weft/resources';
+import { parse } from 'yaml';
 import { destination, identity, inbound, outbound, trustBundle } from '@weft/proto';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
@@ -196,6 +198,41 @@ describe('controller identity', () => {
   });
 });
 
+describe('--resources', () => {
+  it('takes the URL of something that speaks the Kubernetes API, which several components share', async () => {
+    const world = createMemorySource({
+      objects: [SERVICE, POD].map((text) => parse(text) as ResourceInput),
+    });
+    const api = await serveKubernetesApi(world, { listen: { host: '127.0.0.1', port: 0 } });
+    cleanups.push(
+      () => world.close(),
+      () => api.close(),
+    );
+    const found = await start('destination', [
+      '-addr=127.0.0.1:0',
+      '-metrics-addr=127.0.0.1:0',
+      '-enable-ipv6=false',
+      '-log-format=json',
+      '--resources',
+      api.url,
+    ]);
+    const policy = await start('policy', [
+      '--grpc-addr=127.0.0.1:0',
+      '--admin-addr=127.0.0.1:0',
+      '--default-opaque-ports=25',
+      '--log-format=json',
+      '--resources',
+      api.url,
+    ]);
+    const stream = found.stream(destination.Destination.method.get, { scheme: 'k8s', path: 'web.shop.svc.cluster.local:80' });
+    await vi.waitFor(async () => expect(await found.get('/ready')).toBe('200 ok\n'), 10_000);
+    await world.create(EndpointSliceKind, parse(slice('10.0.0.1')) as ResourceInput);
+    await vi.waitFor(() => expect(stream.messages.at(-1)?.update.case).toBe('add'), 5_000);
+    const server = await policy.call(inbound.InboundServerPolicies.method.getPort, { workload: 'shop:web-1', port: 8080 });
+    expect(server.authorizations.map(({ labels }) => labels['name'])).toEqual(['all-unauthenticated']);
+  });
+});
+
 describe('exit codes', () => {
   const local = ['--addr=127.0.0.1:0', '--log-format=json', '--resources', tmpdir()];
   const destinationFlags = ['destination', '--metrics-addr=127.0.0.1:0', '--enable-ipv6=false'];
@@ -209,8 +246,8 @@ describe('exit codes', () => {
     [2, 'a bad boolean', ['destination', '-enable-ipv6=perhaps'], /true or false/],
     [2, 'a bad level', ['destination', '-log-level=loud'], /--log-level/],
     [2, 'a missing argument', ['policy'], /default-opaque-ports/],
-    [1, 'no resources', [...destinationFlags, '--addr=127.0.0.1:0'], /--resources is required/],
-    [1, 'resources that are not there', [...destinationFlags, '--resources=/nonexistent'], /not a directory/],
+    [1, 'no world', [...destinationFlags, '--addr=127.0.0.1:0'], /not in a cluster: --resources is required/],
+    [1, 'resources that are not there', [...destinationFlags, '--resources=/nonexistent'], /neither a directory nor a URL/],
     [1, 'a queue of nothing', [...destinationFlags, ...local, '-stream-queue-capacity=0'], /greater than zero/],
     [1, 'IPv6 without slices', ['destination', ...local, '--metrics-addr=127.0.0.1:0', '-enable-endpoint-slices=false'], /failed/],
     [

@@ -5,7 +5,7 @@
  */
 
 /** Match on this, not on messages. */
-export type IdentityErrorCode = 'ERR_IDENTITY_MATERIAL' | 'ERR_IDENTITY_ISSUER' | 'ERR_IDENTITY_ANCHORS';
+export type IdentityErrorCode = 'ERR_IDENTITY_MATERIAL' | 'ERR_IDENTITY_ISSUER' | 'ERR_IDENTITY_ANCHORS' | 'ERR_IDENTITY_ACCESS';
 
 export class IdentityError extends Error {
   readonly code: IdentityErrorCode;

@@ -13,6 +13,6 @@ export { DEFAULT_CLOCK_SKEW_MS, DEFAULT_ISSUANCE_LIFETIME_MS, IdentityService, t
 export { issuerFileNames, type IssuerScheme } from './issuer.ts';
 export { configMapMaterial, directoryMaterial, MAX_MATERIAL_BYTES, secretMaterial, type MaterialSource } from './material.ts';
 export { registerIdentityMetrics } from './metrics.ts';
-export { createKubernetesTokenReviewer } from './token-review.ts';
+export { checkTokenReviewAccess, createKubernetesTokenReviewer } from './token-review.ts';
 export { TRUST_BUNDLE_FILE } from './trust-anchors.ts';
 export { isDnsLabel, isDnsSubdomain, type IdentityDomain } from './workload-identity.ts';

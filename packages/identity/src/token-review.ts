@@ -5,6 +5,7 @@
  */
 import { IDENTITY_AUDIENCE, type TokenReview, type TokenReviewer } from '@weft/pki';
 import type { Resource, ResourceKind, ResourceSource } from '@weft/resources';
+import { IdentityError } from './errors.ts';
 
 interface TokenReviewObject extends Resource<
   { readonly token: string; readonly audiences?: readonly string[] },
@@ -38,6 +39,36 @@ export function createKubernetesTokenReviewer(source: ResourceSource): TokenRevi
       };
     },
   };
+}
+
+interface AccessReviewObject extends Resource<
+  { readonly resourceAttributes: object },
+  { readonly allowed?: boolean; readonly reason?: string }
+> {}
+
+/** authorization.k8s.io/v1 SelfSubjectAccessReview: only ever created, the answer is in its status. */
+const AccessReviewKind: ResourceKind<AccessReviewObject> = {
+  group: 'authorization.k8s.io',
+  version: 'v1',
+  kind: 'SelfSubjectAccessReview',
+  plural: 'selfsubjectaccessreviews',
+  isNamespaced: false,
+};
+
+/**
+ * Asks the API server whether this process may create TokenReviews (control-contract §2.1), so that a missing permission shows at start and
+ * not as refused certificates. Rejects with IdentityError `ERR_IDENTITY_ACCESS` when it may not.
+ */
+export async function checkTokenReviewAccess(source: ResourceSource): Promise<void> {
+  const { status = {} } = await source.create(AccessReviewKind, {
+    apiVersion: 'authorization.k8s.io/v1',
+    kind: 'SelfSubjectAccessReview',
+    metadata: { name: '' },
+    spec: { resourceAttributes: { group: 'authentication.k8s.io', version: 'v1', resource: 'tokenreviews', verb: 'create' } },
+  });
+  if (status.allowed === true) return;
+  const reason = status.reason === undefined || status.reason === '' ? '' : `: ${status.reason}`;
+  throw new IdentityError('ERR_IDENTITY_ACCESS', `not authorized to create tokenreviews.authentication.k8s.io${reason}`);
 }
 
 /** Reviews a token that was sent to the identity service. */

@@ -17,8 +17,8 @@ export interface CommonValues extends ResourceFlags {
 /** Adds the shared options. */
 export function addCommonOptions(command: Command, accepted: readonly string[]): Command {
   command
-    .addOption(new Option('--resources <directory>', 'directory of manifests that stands in for a cluster'))
-    .addOption(new Option('--crds <directory>', 'definitions of the custom kinds; without them no schema is checked'))
+    .addOption(new Option('--resources <source>', 'directory of manifests or URL of an API server; default: the cluster that this runs in'))
+    .addOption(new Option('--crds <directory>', 'definitions of the custom kinds for a directory; without them no schema is checked'))
     .addOption(new Option('--log-format <format>', 'plain or json').default('plain').choices(['plain', 'json']));
   for (const name of accepted) command.addOption(new Option(`--${name} [value]`, 'accepted for compatibility').hideHelp());
   return command;

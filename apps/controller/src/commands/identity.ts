@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createPublicKey } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import {
+  checkTokenReviewAccess,
   createEventRecorder,
   createKubernetesTokenReviewer,
   DEFAULT_CLOCK_SKEW_MS,
@@ -119,6 +120,7 @@ async function startIdentity(values: IdentityValues, { logger, registry }: Compo
 async function createReviewer(keyFile: string | undefined, source: ResourceSource, isCluster: boolean): Promise<TokenReviewer> {
   if (keyFile === undefined) {
     if (!isCluster) throw new Error('--local-token-key is required: nothing else can review tokens without a cluster');
+    await checkTokenReviewAccess(source);
     return createKubernetesTokenReviewer(source);
   }
   return createLocalTokenReviewer({ keys: [createPublicKey(await readFile(keyFile, 'utf8'))] });
