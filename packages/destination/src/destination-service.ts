@@ -216,6 +216,8 @@ class Discovery implements DestinationService {
       stream.send(create(destination.DestinationProfileSchema));
       return;
     }
+    const unsubscribed = this.metrics.serviceSubscribed(service.namespace, service.name);
+    stream.onCancel(unsubscribed);
     follow(stream, this.metrics.profileStream(fullyQualifiedName, port), (subscriber) =>
       this.serviceProfiles.subscribe(service, port, fullyQualifiedName, token.namespace, subscriber),
     );

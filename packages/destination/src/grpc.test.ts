@@ -202,13 +202,14 @@ describe('the destination service over gRPC', () => {
 
   it('[LB-03] forgets streams that clients cancel', async () => {
     const { client, registry, server } = await start(OBJECTS);
-    const streams = Array.from({ length: 20 }, () => get(client, WEB));
+    const streams = [...Array.from({ length: 20 }, () => get(client, WEB)), ...Array.from({ length: 3 }, () => getProfile(client, WEB))];
     await Promise.all(streams.map((stream) => stream.next()));
     expect(await registry.metrics()).toMatch(/endpoints_subscribers\{.*\} 20\n/);
+    expect(await registry.metrics()).toContain('service_subscribers{namespace="ns",name="web"} 3');
     for (const stream of streams) stream.cancel();
     await Promise.all(streams.map((stream) => stream.ended));
     await expect.poll(() => server.streamCount).toBe(0);
-    expect(await registry.metrics()).not.toContain('endpoints_subscribers{');
+    expect(await registry.metrics()).not.toMatch(/(endpoints|profile|service)_subscribers\{/);
   });
 
   it('[LB-03] counts what its caches hold', async () => {

@@ -31,6 +31,8 @@ export interface DestinationMetrics {
   endpointsView(namespace: string, service: string, port: number, hostname: string, nodeName: string): SharedSeries;
   profile(namespace: string, profile: string): SharedSeries;
   workload(address: string, port: number): SharedSeries;
+  /** A stream watches a Service itself; the result ends it. */
+  serviceSubscribed(namespace: string, name: string): () => void;
 }
 
 /** Metrics in `factory`'s registry. */
@@ -62,6 +64,20 @@ export function createDestinationMetrics(factory: MetricFactory | undefined, wor
     subscribers: factory.gauge('workload_subscribers', 'Subscribers of a workload address.', workloadLabels),
     updates: factory.counter('workload_updates', 'Updates of a workload address.', workloadLabels),
   };
+  const serviceSubscribers = factory.gauge('service_subscribers', 'Subscribers of a Service.', ['namespace', 'name']);
+  const subscribersByService = new Map<string, number>();
+  const countService = (namespace: string, name: string, step: number): void => {
+    const key = `${namespace}/${name}`;
+    const count = (subscribersByService.get(key) ?? 0) + step;
+    if (count > 0) {
+      subscribersByService.set(key, count);
+      serviceSubscribers.set({ namespace, name }, count);
+    } else {
+      subscribersByService.delete(key);
+      serviceSubscribers.remove({ namespace, name });
+    }
+  };
+  factory.gauge('cluster_store_size', 'Linked clusters.', []).set({}, 0);
   for (const [kind, table] of world.tables()) {
     const gauge = factory.gauge(`${kind}_cache_size`, `Objects in the cache of ${kind}.`, ['cluster']);
     gauge.set({ cluster: CLUSTER }, table.size);
@@ -75,6 +91,10 @@ export function createDestinationMetrics(factory: MetricFactory | undefined, wor
       sharedSeries(views, { cluster: CLUSTER, namespace, service, port: `${port}`, hostname, nodename }),
     profile: (namespace, profile) => sharedSeries(profiles, { namespace, profile }),
     workload: (ip, port) => sharedSeries(workloads, { ip, port: `${port}` }),
+    serviceSubscribed(namespace, name) {
+      countService(namespace, name, 1);
+      return () => countService(namespace, name, -1);
+    },
   };
 }
 
@@ -110,4 +130,5 @@ const NO_METRICS: DestinationMetrics = {
   endpointsView: () => NO_SHARED,
   profile: () => NO_SHARED,
   workload: () => NO_SHARED,
+  serviceSubscribed: () => () => undefined,
 };

@@ -56,7 +56,7 @@ export class World {
   private readonly podsByIp: TableIndex<PodRecord>;
   private readonly podsByHostIp: TableIndex<PodRecord>;
   private readonly workloadsByIp: TableIndex<ExternalWorkloadRecord>;
-  private readonly serversByNamespace: TableIndex<ServerRecord>;
+  private readonly opaqueServers: TableIndex<ServerRecord>;
 
   constructor(source: ResourceSource, usesEndpointSlices: boolean, onError: TableErrorHandler) {
     this.services = Table.watch(source, ServiceKind, serviceRecord, true, onError);
@@ -90,7 +90,7 @@ export class World {
     this.podsByIp = new TableIndex(this.pods, (pod) => (pod.isHostNetwork ? [] : pod.podIps));
     this.podsByHostIp = new TableIndex(this.pods, (pod) => (pod.ports.some(({ hostPort }) => hostPort > 0) ? pod.hostIps : []));
     this.workloadsByIp = new TableIndex(this.externalWorkloads, (workload) => workload.ips);
-    this.serversByNamespace = new TableIndex(this.servers, (server) => [server.namespace]);
+    this.opaqueServers = new TableIndex(this.servers, (server) => (server.isOpaque ? [server.namespace] : []));
   }
 
   /** Resolves once every table has its initial objects; rejects when a required kind is not served. */
@@ -149,12 +149,12 @@ export class World {
 
   /** Whether a Server makes this port of the pod opaque (control-contract §1.7). */
   hasOpaqueServerForPod(pod: PodRecord, port: number): boolean {
-    return this.serversByNamespace.get(pod.namespace).some((server) => makesPodPortOpaque(server, pod, port));
+    return this.opaqueServers.get(pod.namespace).some((server) => makesPodPortOpaque(server, pod, port));
   }
 
   /** Whether a Server makes this port of the workload opaque. */
   hasOpaqueServerForWorkload(workload: ExternalWorkloadRecord, port: number): boolean {
-    return this.serversByNamespace.get(workload.namespace).some((server) => makesWorkloadPortOpaque(server, workload, port));
+    return this.opaqueServers.get(workload.namespace).some((server) => makesWorkloadPortOpaque(server, workload, port));
   }
 
   /** Zone of a node, '' when unknown. */
