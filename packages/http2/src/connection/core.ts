@@ -155,14 +155,18 @@ export class ConnectionCore implements SenderHost, StreamPort {
   /** A stream error of the peer's making (§5.4.2). Such resets are counted: a peer may cause them while its request still works. */
   resetForPeer(stream: H2Stream, code: H2Code): void {
     this.endStream(stream, CAUSE_LOCAL_RESET);
-    this.rejectId(stream.id, code);
+    this.countLocalReset(stream.id, code);
     stream.sink?.onReset(code, 'local');
   }
 
   /** The same for a stream without object. */
   rejectId(id: number, code: H2Code): void {
-    this.counters.localResets++;
     this.table.remember(id, CAUSE_LOCAL_RESET);
+    this.countLocalReset(id, code);
+  }
+
+  private countLocalReset(id: number, code: H2Code): void {
+    this.counters.localResets++;
     this.sender.rstStream(id, code);
     if (!this.localResetRate.add(1, this.nowMs)) this.failFlood('made us reset too many streams');
   }
@@ -194,15 +198,16 @@ export class ConnectionCore implements SenderHost, StreamPort {
     const excess = this.recvWindowBytes - this.options.initialStreamWindowBytes;
     if (excess === 0) return;
     this.recvWindowBytes -= excess;
-    for (const stream of this.table.values()) stream.recvWindow.shrink(excess);
+    this.table.forEach((stream) => stream.recvWindow.shrink(excess));
   }
 
   private endStreams(code: H2Code): void {
-    for (const stream of this.table.values()) {
-      if (stream.state.isClosed) continue;
+    this.table.forEach((stream) => {
+      // The owner of an earlier one may have reset this one.
+      if (stream.state.isClosed) return;
       this.endStream(stream, CAUSE_CONNECTION);
       stream.sink?.onReset(code, 'connection');
-    }
+    });
   }
 
   // SenderHost

@@ -227,12 +227,12 @@ export class Receiver implements FrameHandler {
     if (code !== H2_CODES.NO_ERROR) return this.fail(code, 'SETTINGS out of range');
     const change = sender.peer.initialWindowBytes - windowBefore;
     if (change !== 0) {
-      for (const stream of core.table.values()) {
-        if (stream.sendWindow.add(change) !== H2_CODES.NO_ERROR) {
-          return this.fail(H2_CODES.FLOW_CONTROL_ERROR, 'SETTINGS make a stream window overflow');
-        }
-        if (change > 0) sender.schedule(stream);
-      }
+      let isOverflown = false;
+      core.table.forEach((stream) => {
+        if (stream.sendWindow.add(change) !== H2_CODES.NO_ERROR) isOverflown = true;
+        else if (change > 0) sender.schedule(stream);
+      });
+      if (isOverflown) return this.fail(H2_CODES.FLOW_CONTROL_ERROR, 'SETTINGS make a stream window overflow');
     }
     sender.applyPeerTableSize();
     sender.ackSettings();
@@ -258,12 +258,12 @@ export class Receiver implements FrameHandler {
     const code = readUint32(chunk, start + 4);
     core.isGoawayReceived = true;
     if (!core.isServer) {
-      for (const stream of core.table.values()) {
-        if (stream.id <= lastStreamId || stream.state.isClosed) continue;
+      core.table.forEach((stream) => {
+        if (stream.id <= lastStreamId || stream.state.isClosed) return;
         core.endStream(stream, CAUSE_CONNECTION);
         // What the peer says it never looked at is safe to repeat (§6.8).
         stream.sink?.onReset(H2_CODES.REFUSED_STREAM, 'connection');
-      }
+      });
     }
     core.sink.onGoaway(lastStreamId, code);
     return this.countControl(1);

@@ -10,9 +10,9 @@ import { NAME_MALFORMED, classifyName } from '../message/field-class.ts';
 import { ENTRY_OVERHEAD_BYTES } from './dynamic-table.ts';
 import { EncoderTable, NameSlot } from './encoder-table.ts';
 import { encodeHuffman, huffmanLength } from './huffman.ts';
-import { INDEXING_INCREMENTAL, INDEXING_NEVER, indexingOf } from './index-policy.ts';
+import { INDEXING_INCREMENTAL, INDEXING_NEVER, INDEXING_NONE, indexingOf } from './index-policy.ts';
 import { encodeInteger } from './integer.ts';
-import { RecentBlocks } from './recent-blocks.ts';
+import { type RecentBlock, RecentBlocks } from './recent-blocks.ts';
 
 /** Octets that would end a field line, and units that are no octets: RFC 9113 §8.2.1. */
 const FORBIDDEN_IN_VALUE = /[\0\r\n\u0100-\uffff]/;
@@ -49,11 +49,42 @@ export class HpackEncoder {
   encode(fields: Readonly<FieldList>, out: ByteWriter): void {
     if (this.lastPendingBytes >= 0) this.encodeSizeUpdates(out);
     const { recent, table } = this;
-    if (recent.replay(fields, table.generation, out)) return;
-    const start = out.length;
+    table.blockCount++;
     const { generation } = table;
-    for (let i = 0; i < fields.length; i += 2) this.encodeField(fields[i] as string, fields[i + 1] as string, out);
+    if (recent.replay(fields, generation, out)) return;
+    const template = recent.template(fields, generation);
+    if (template !== undefined) {
+      this.encodeByTemplate(fields, template, out);
+      return;
+    }
+    const start = out.length;
+    const offsets = recent.beginOffsets(fields.length);
+    for (let i = 0; i < fields.length; i += 2) {
+      offsets[i >> 1] = out.length - start;
+      this.encodeField(fields[i] as string, fields[i + 1] as string, out);
+    }
     if (table.generation === generation) recent.store(fields, generation, out, start);
+  }
+
+  /** Encodes a list that mostly equals a recent one: what is equal is copied, while the table stays as it was then. */
+  private encodeByTemplate(fields: Readonly<FieldList>, template: RecentBlock, out: ByteWriter): void {
+    const { table } = this;
+    const { generation } = template;
+    const known = template.fields;
+    let i = 0;
+    while (i < fields.length) {
+      let end = i;
+      if (table.generation === generation) {
+        while (end < fields.length && known[end] === fields[end] && known[end + 1] === fields[end + 1]) end += 2;
+      }
+      if (end > i) {
+        out.writeBytes(template.octets, template.offsetOf(i), template.offsetOf(end));
+        i = end;
+      } else {
+        this.encodeField(fields[i] as string, fields[i + 1] as string, out);
+        i += 2;
+      }
+    }
   }
 
   private encodeSizeUpdates(out: ByteWriter): void {
@@ -84,7 +115,8 @@ export class HpackEncoder {
     }
     if (FORBIDDEN_IN_VALUE.test(value)) throw new H2UsageError('ERR_H2_FIELD_VALUE', `value of ${name} cannot be sent`);
     const entryBytes = name.length + value.length + ENTRY_OVERHEAD_BYTES;
-    const indexing = indexingOf(slot.indexRule, entryBytes, value, table.maxBytes);
+    let indexing = indexingOf(slot.indexRule, entryBytes, value, table.maxBytes);
+    if (indexing === INDEXING_INCREMENTAL && !table.isWorthInserting(slot, value)) indexing = INDEXING_NONE;
     const nameIndex = table.nameIndex(slot);
     if (indexing === INDEXING_INCREMENTAL) {
       encodeInteger(out, 0x40, 6, nameIndex);

@@ -21,6 +21,8 @@ class KnownBlock {
 export class KnownBlocks {
   private readonly blocks: KnownBlock[] = [];
   private latest = 0;
+  /** Blocks kept since the last one that was found again. */
+  private unusedCount = 0;
 
   /** The section of the block `chunk[start, end)` at `generation`, if it is known. */
   find(chunk: Uint8Array, start: number, end: number, generation: number): SectionFacts | undefined {
@@ -31,6 +33,7 @@ export class KnownBlocks {
       const block = blocks[at] as KnownBlock;
       if (block.generation === generation && block.octetCount === end - start && isEqual(block.octets, chunk, start, end)) {
         this.latest = at;
+        this.unusedCount = 0;
         return block.facts;
       }
     }
@@ -56,9 +59,11 @@ export class KnownBlocks {
     for (let at = start; at < end; at++) block.octets[at - start] = chunk[at] as number;
   }
 
-  /** Whether a block of this size is worth keeping. */
+  /** Whether a block of this size is worth keeping: where none ever comes again, only now and then. */
   accepts(bytes: number): boolean {
-    return bytes <= MAX_BLOCK_BYTES;
+    if (bytes > MAX_BLOCK_BYTES) return false;
+    this.unusedCount++;
+    return this.unusedCount <= KEPT_BLOCKS * 2 || this.unusedCount % 16 === 0;
   }
 }
 

@@ -34,12 +34,22 @@ export function isRequestSection(section: FieldSection): boolean {
 function obeysRequestRules(section: FieldSection): boolean {
   if (section.isMalformed || (section.seenKinds & STATUS_BIT) !== 0) return false;
   const pseudo = section.seenKinds & PSEUDO_BITS;
-  if ((pseudo & AUTHORITY_BIT) !== 0 && !AUTHORITY.test(section.authority)) return false;
+  if ((pseudo & AUTHORITY_BIT) !== 0 && !isAuthority(section.authority)) return false;
   if (section.method === 'CONNECT') return pseudo === (METHOD_BIT | AUTHORITY_BIT);
   if ((pseudo & REQUEST_BITS) !== REQUEST_BITS) return false;
   if (section.method !== 'GET' && section.method !== 'POST' && !METHOD.test(section.method)) return false;
   if (section.scheme !== 'http' && section.scheme !== 'https' && !SCHEME.test(section.scheme)) return false;
   return PATH.test(section.path) || (section.path === '*' && section.method === 'OPTIONS');
+}
+
+/** The last authority found good: nearly always the next one too, and then the very same string. */
+let knownAuthority = '';
+
+function isAuthority(authority: string): boolean {
+  if (authority === knownAuthority && authority !== '') return true;
+  if (!AUTHORITY.test(authority)) return false;
+  knownAuthority = authority;
+  return true;
 }
 
 /** Whether a response's header section, interim ones included, is well-formed. 101 does not exist in HTTP/2 (§8.6). */
