@@ -218,6 +218,9 @@ export class GrpcDiscovery implements Discovery {
         watched.set(builtInPolicy(config.inboundDefaultPolicy, config.clusterNetworks, config.inboundOpaquePorts.has(port)));
       }
     };
+    // The pod of the identity service: every other proxy, that of the policy service too, needs its certificate from here first, so this
+    // one begins with the default policy (§5.4). Waiting would be a circle that nobody leaves.
+    if (config.identityService.identity === undefined) useDefault();
     // While the control plane does not answer, connections wait a bounded time, then the port is closed to all but what a default allows
     // everybody: fail closed means deny, since the real policy may deny.
     const cancelWait = clock.after(INBOUND_POLICY_WAIT_MS, () => {
