@@ -39,12 +39,11 @@ class EventQueue {
   }
 
   private drain(): void {
-    this.isScheduled = false;
-    while (!this.isClosed) {
-      const event = this.events.shift();
-      if (event === undefined) return;
+    const { events } = this;
+    // The handler may push more, and may close the watch.
+    for (let index = 0; index < events.length && !this.isClosed; index += 1) {
       try {
-        this.handler(event);
+        this.handler(events[index] as WatchEvent<Resource>);
       } catch (error) {
         // The handler's mistake must be seen, and must not cost the events behind it.
         queueMicrotask(() => {
@@ -52,6 +51,8 @@ class EventQueue {
         });
       }
     }
+    this.events = [];
+    this.isScheduled = false;
   }
 }
 

@@ -7,11 +7,12 @@
 import { Buffer } from 'node:buffer';
 
 import type { FieldError } from '../errors.ts';
-import { isJsonObject } from '../json-values.ts';
+import { equalJson, isJsonObject } from '../json-values.ts';
+import type { LabelSelector } from '../kinds/meta.ts';
 import type { JsonObject } from '../json-values.ts';
 import { builtInKinds } from '../kinds/registry.ts';
 import { matchesLabelSelector } from '../selectors.ts';
-import { labelErrors, required } from '../store/metadata-rules.ts';
+import { labelErrors, labelSelectorErrors, required } from '../store/metadata-rules.ts';
 import type { NameStyle } from '../store/metadata-rules.ts';
 import { openRules } from '../store/resource-type.ts';
 import type { ObjectRules, ResourceType } from '../store/resource-type.ts';
@@ -85,16 +86,12 @@ function workloadRules(defaults: JsonObject): ObjectRules {
       const template = isJsonObject(spec['template']) ? spec['template'] : {};
       const selector = spec['selector'];
       const labels = (isJsonObject(template['metadata']) ? template['metadata']['labels'] : undefined) ?? {};
-      const errors: FieldError[] = [...labelErrors('spec.template.labels', labels)];
-      if (!isJsonObject(selector)) errors.push(required('spec.selector'));
-      else {
-        errors.push(...labelErrors('spec.selector.matchLabels', selector['matchLabels']));
-        if (!matchesLabelSelector(labels as Record<string, string>, selector)) {
-          errors.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
-        }
-        if (old !== undefined && JSON.stringify(specOf(old)['selector']) !== JSON.stringify(selector)) {
-          errors.push(invalidValue('spec.selector', selector, 'field is immutable'));
-        }
+      const errors: FieldError[] = [...labelErrors('spec.template.labels', labels), ...labelSelectorErrors('spec.selector', selector)];
+      if (errors.length === 0 && !matchesLabelSelector(labels as Record<string, string>, selector as LabelSelector)) {
+        errors.push(invalidValue('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+      }
+      if (old !== undefined && !equalJson(specOf(old)['selector'], selector)) {
+        errors.push(invalidValue('spec.selector', selector, 'field is immutable'));
       }
       const replicas = spec['replicas'];
       if (replicas !== undefined && (!Number.isInteger(replicas) || Number(replicas) < 0)) {

@@ -77,7 +77,12 @@ export class DirectoryReader {
   private async list(): Promise<string[]> {
     const names: string[] = [];
     const walk = async (relative: string): Promise<void> => {
-      for (const entry of await readdir(join(this.directory, relative), { withFileTypes: true })) {
+      const entries = await readdir(join(this.directory, relative), { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+        // A folder that goes while it is read is gone; the directory itself must be there.
+        if (relative !== '' && (error.code === 'ENOENT' || error.code === 'ENOTDIR')) return [];
+        throw error;
+      });
+      for (const entry of entries) {
         if (entry.name.startsWith('.')) continue;
         const path = relative === '' ? entry.name : `${relative}/${entry.name}`;
         if (entry.isDirectory()) await walk(path);

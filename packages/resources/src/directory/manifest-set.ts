@@ -258,8 +258,9 @@ export class ManifestSet {
   /** Owners may be named without their uid, which a file cannot know. */
   private resolveOwners(input: ResourceInput): ResourceInput {
     const owners = input.metadata.ownerReferences;
-    if (!Array.isArray(owners)) return input;
-    const resolved = (copyJson(owners) as unknown as JsonObject[]).map((owner) => {
+    // What is no list of objects is refused by the store.
+    if (!Array.isArray(owners) || !owners.every((owner) => isJsonObject(owner))) return input;
+    const resolved = copyJson(owners).map((owner: JsonObject) => {
       if (typeof owner['uid'] === 'string' && owner['uid'] !== '') return owner;
       const gvk = { ...parseApiVersion(String(owner['apiVersion'])), kind: String(owner['kind']) };
       const namespace = this.store.find(gvk)?.isNamespaced === true ? (input.metadata.namespace ?? '') : '';

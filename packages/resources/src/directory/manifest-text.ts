@@ -70,7 +70,7 @@ function isManifests(value: readonly Manifest[] | TextFault): value is readonly 
 export function parseManifests(text: string): { readonly manifests: readonly Manifest[] } | { readonly fault: TextFault } {
   const lines = new LineCounter();
   // Later duplicates of a key would silently win, so they are faults; they are by default.
-  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false });
+  const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   const manifests: Manifest[] = [];
   for (const document of documents) {
     const [error] = document.errors;

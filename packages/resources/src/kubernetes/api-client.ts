@@ -164,7 +164,12 @@ export class ApiClient {
   }
 
   private async start({ method, path, query, body, contentType }: ApiCall, mayReuse: boolean): Promise<ClientRequest> {
-    const token = await this.options.bearerToken?.();
+    let token: string | undefined;
+    try {
+      token = await this.options.bearerToken?.();
+    } catch (error) {
+      throw unavailable('no token for the API server', error);
+    }
     if (this.isClosed) throw unavailable('the source is closed');
     const search = query === undefined || query.size === 0 ? '' : `?${query.toString()}`;
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.options.userAgent };

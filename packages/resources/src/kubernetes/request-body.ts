@@ -5,8 +5,6 @@
 import { Buffer } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 
-import { parse } from 'yaml';
-
 import { ResourceError } from '../errors.ts';
 
 /** Aliases that a YAML body may resolve to. */
@@ -27,7 +25,9 @@ export async function readBody(request: IncomingMessage, maxBytes: number, conte
   if (bytes === 0) return undefined;
   const text = Buffer.concat(chunks).toString('utf8');
   try {
-    return contentType.endsWith('yaml') ? parse(text, { maxAliasCount: MAX_ALIASES }) : JSON.parse(text);
+    if (!contentType.endsWith('yaml')) return JSON.parse(text);
+    const { parse } = await import('yaml');
+    return parse(text, { maxAliasCount: MAX_ALIASES, logLevel: 'error' });
   } catch (cause) {
     throw new ResourceError('ERR_INVALID', 'the body is not valid JSON or YAML', { status: 400, reason: 'BadRequest', cause });
   }

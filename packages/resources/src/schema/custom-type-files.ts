@@ -6,8 +6,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { parseAllDocuments } from 'yaml';
-
 import { isJsonObject } from '../json-values.ts';
 import { customTypes } from './custom-types.ts';
 import type { CustomTypes } from './custom-types.ts';
@@ -17,6 +15,8 @@ const MAX_ALIASES = 10_000;
 
 /** Reads the definitions in the `.yaml`, `.yml` and `.json` files of a directory. Throws Error naming the file that cannot be used. */
 export async function readCustomTypes(directory: string): Promise<CustomTypes> {
+  // Loaded when first needed: a process that reads from a cluster never does.
+  const { parseAllDocuments } = await import('yaml');
   const definitions: unknown[] = [];
   for (const name of (await readdir(directory)).sort()) {
     if (!/\.(ya?ml|json)$/.test(name)) continue;

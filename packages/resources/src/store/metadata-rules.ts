@@ -107,6 +107,42 @@ function annotationErrors(path: string, annotations: unknown): readonly FieldErr
   return errors;
 }
 
+const TYPES: Readonly<Record<string, (value: unknown) => boolean>> = {
+  name: (value) => typeof value === 'string',
+  namespace: (value) => typeof value === 'string',
+  uid: (value) => typeof value === 'string',
+  resourceVersion: (value) => typeof value === 'string',
+  labels: isJsonObject,
+  annotations: isJsonObject,
+  finalizers: (value) => Array.isArray(value) && value.every((item) => typeof item === 'string'),
+  ownerReferences: (value) =>
+    Array.isArray(value) &&
+    value.every((item) => isJsonObject(item) && ['apiVersion', 'kind', 'name'].every((field) => typeof item[field] === 'string')),
+};
+
+/** The first field of `metadata` that has not even the right type, or undefined; null counts as absent. */
+export function mistypedMetadata(metadata: JsonObject): string | undefined {
+  return Object.keys(TYPES).find((field) => (metadata[field] ?? undefined) !== undefined && TYPES[field]?.(metadata[field]) === false);
+}
+
+/** What is wrong with a set-based label selector at `path`. */
+export function labelSelectorErrors(path: string, selector: unknown): readonly FieldError[] {
+  if (!isJsonObject(selector)) return [required(path)];
+  const { matchLabels, matchExpressions = [] } = selector;
+  const errors: FieldError[] = [...labelErrors(`${path}.matchLabels`, matchLabels)];
+  if (!Array.isArray(matchExpressions)) return [...errors, invalid(`${path}.matchExpressions`, matchExpressions, 'must be of type list')];
+  for (const [index, item] of (matchExpressions as unknown[]).entries()) {
+    const { key, operator, values = [] } = isJsonObject(item) ? item : {};
+    const at = `${path}.matchExpressions[${index}]`;
+    if (typeof key !== 'string') errors.push(required(`${at}.key`));
+    if (!['In', 'NotIn', 'Exists', 'DoesNotExist'].includes(operator as string)) {
+      errors.push(invalid(`${at}.operator`, operator, 'not a valid selector operator'));
+    }
+    if (!Array.isArray(values)) errors.push(invalid(`${at}.values`, values, 'must be of type list'));
+  }
+  return errors;
+}
+
 /** What is wrong with the metadata of an object whose namespace is already filled in. */
 export function metadataErrors(metadata: JsonObject, isNamespaced: boolean, style: NameStyle): readonly FieldError[] {
   const errors = [...nameErrors('metadata.name', metadata['name'], style)];

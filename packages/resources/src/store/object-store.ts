@@ -15,7 +15,7 @@ import { applyFields, reownChangedFields } from './field-ownership.ts';
 import type { Applied, FieldOwners } from './field-ownership.ts';
 import { ChangeLog } from './change-log.ts';
 import type { Change } from './change-log.ts';
-import { metadataErrors } from './metadata-rules.ts';
+import { metadataErrors, mistypedMetadata } from './metadata-rules.ts';
 import { typeKey } from './resource-type.ts';
 import type { ResourceType, TypeVersion } from './resource-type.ts';
 
@@ -484,7 +484,8 @@ function assertHasStatus({ type, version }: ResolvedType, name: string): void {
 
 /** A mutable copy of what a caller wrote, with the metadata that every object has. */
 function candidateOf({ type }: ResolvedType, gvk: Gvk, input: ResourceInput): JsonObject {
-  const candidate = copyJson(input) as unknown as JsonObject;
+  const candidate: unknown = copyJson(input);
+  if (!isJsonObject(candidate)) throw new ResourceError('ERR_INVALID', 'an object is required', { status: 400, reason: 'BadRequest' });
   if (candidate['kind'] !== gvk.kind || candidate['apiVersion'] !== apiVersionOf(gvk)) {
     throw new ResourceError(
       'ERR_INVALID',
@@ -493,6 +494,10 @@ function candidateOf({ type }: ResolvedType, gvk: Gvk, input: ResourceInput): Js
     );
   }
   const metadata = isJsonObject(candidate['metadata']) ? candidate['metadata'] : {};
+  const mistyped = mistypedMetadata(metadata);
+  if (mistyped !== undefined) {
+    throw new ResourceError('ERR_INVALID', `metadata.${mistyped} has the wrong type`, { status: 400, reason: 'BadRequest' });
+  }
   candidate['metadata'] = metadata;
   metadata['labels'] ??= {};
   metadata['annotations'] ??= {};
