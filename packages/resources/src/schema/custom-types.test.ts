@@ -108,7 +108,7 @@ describe('verdicts of a real API server', () => {
     }
   }
 
-  it.each(readdirSync(new URL('admission/', vectors)))('[AZ-16] %s', (name) => {
+  it.each(readdirSync(new URL('admission/', vectors)))('%s', (name) => {
     const manifest = parse(readFileSync(new URL(`admission/${name}/manifest.yaml`, vectors), 'utf8')) as ResourceInput;
     const verdict = JSON.parse(readFileSync(new URL(`admission/${name}/response.json`, vectors), 'utf8')) as Verdict;
     expect(refusal(newSource(), manifest)).toBe(verdict.refused_by === 'api server' ? verdict.message : undefined);
