@@ -5,6 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { describe, expect, it } from 'vitest';
+import { KNOWN_NAMES } from './known-names.ts';
 import { H1RequestDecoder } from './request-decoder.ts';
 import { H1ResponseDecoder } from './response-decoder.ts';
 import type { H1RequestHead, H1ResponseHead, H1Sink } from './types.ts';
@@ -101,11 +102,39 @@ describe('repeated heads', () => {
     expect(sink.heads.every((head) => head === sink.heads[0])).toBe(true);
   });
 
+  it('goes on after it was trimmed', () => {
+    const sink = new Collector<H1RequestHead>();
+    const decoder = new H1RequestDecoder(sink);
+    request(decoder, GET('/a'));
+    decoder.trim();
+    decoder.next();
+    request(decoder, GET('/a').slice(0, 10));
+    decoder.trim();
+    request(decoder, GET('/a').slice(10));
+    expect(sink.heads[1]).not.toBe(sink.heads[0]);
+    expect(sink.heads[1]).toEqual(sink.heads[0]);
+  });
+
   it('decodes plain Uint8Arrays', () => {
     const sink = new Collector<H1RequestHead>();
     const bytes = new TextEncoder().encode(GET('/a'));
     expect(new H1RequestDecoder(sink).push(bytes, 0, bytes.length)).toBe(bytes.length);
     expect(sink.heads[0]?.fields).toEqual(['host', 'a', 'x-id', '1']);
+  });
+});
+
+describe('known names', () => {
+  it.each(['lower', 'upper', 'capitalised'])('are found in %s case, and near misses are not', (style) => {
+    const spell = (name: string): string => {
+      if (style === 'lower') return name;
+      return style === 'upper' ? name.toUpperCase() : name.replace(/\b[a-z]/gu, (letter) => letter.toUpperCase());
+    };
+    for (const name of KNOWN_NAMES.filter((known) => !/^(?:host|content-length|transfer-encoding)$/u.test(known))) {
+      const near = [name, `${name}x`, name.slice(1), name.replaceAll('-', '_'), `${name.slice(0, -1)}~`];
+      const sink = new Collector<H1RequestHead>();
+      request(new H1RequestDecoder(sink), `GET / HTTP/1.1\r\nHost: a\r\n${near.map((other) => `${spell(other)}: 1\r\n`).join('')}\r\n`);
+      expect(sink.heads[0].fields).toEqual(['host', 'a', ...near.flatMap((other) => [other, '1'])]);
+    }
   });
 });
 

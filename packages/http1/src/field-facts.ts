@@ -16,7 +16,8 @@ import {
   ID_UPGRADE,
   KNOWN_NAMES,
 } from './known-names.ts';
-import { type FieldScanner, SPAN_INTS } from './field-scanner.ts';
+import { type FieldScanner, type ModelHead, SPAN_INTS } from './field-scanner.ts';
+import { latin1 } from './latin1.ts';
 import { h1Error, unknownCodingError } from './errors.ts';
 import type { H1Error } from './types.ts';
 
@@ -37,8 +38,11 @@ export class FieldFacts {
   /** The first contradiction in wire order; undefined where the fields are sound. */
   error: H1Error | undefined = undefined;
 
-  /** Builds the field list from the scanner's spans over `text` (latin1, one character per byte) and notes the facts. */
-  collect(text: string, scanner: FieldScanner): FieldList {
+  /**
+   * Builds the field list from the scanner's spans over `bytes` (whose section begins at `base`) and notes the facts. Fields
+   * of unchanged lines are `model`'s very strings. `text` is the section as latin1, where the caller has it already.
+   */
+  collect(bytes: Uint8Array, base: number, text: string | undefined, scanner: FieldScanner, model: ModelHead | undefined): FieldList {
     this.host = undefined;
     this.hostCount = 0;
     this.contentLength = NO_CONTENT_LENGTH;
@@ -55,13 +59,19 @@ export class FieldFacts {
     const fields: FieldList = [];
     for (let span = 0; span < ints; span += SPAN_INTS) {
       const id = spans[span + 4] as number;
-      const value = text.slice(spans[span + 2], spans[span + 3]);
+      const same = spans[span + 5] as number;
+      if (same >= 0 && model !== undefined) {
+        const value = model.fields[same * 2 + 1] as string;
+        fields.push(model.fields[same * 2] as string, id >= 0 && id < FIRST_PLAIN_ID ? this.note(id, value) : value);
+        continue;
+      }
+      const value = textOf(bytes, base, text, spans[span + 2] as number, spans[span + 3] as number);
       if (id >= FIRST_PLAIN_ID) {
         fields.push(KNOWN_NAMES[id] as string, value);
       } else if (id >= 0) {
         fields.push(KNOWN_NAMES[id] as string, this.note(id, value));
       } else {
-        const name = text.slice(spans[span], spans[span + 1]);
+        const name = textOf(bytes, base, text, spans[span] as number, spans[span + 1] as number);
         fields.push(id === ID_UNKNOWN_MIXED_CASE ? name.toLowerCase() : name, value);
       }
     }
@@ -154,6 +164,11 @@ export class FieldFacts {
         }
     }
   }
+}
+
+/** `bytes[base + start, base + end)`, cut from `text` where that was made. */
+function textOf(bytes: Uint8Array, base: number, text: string | undefined, start: number, end: number): string {
+  return text === undefined ? latin1(bytes, base + start, base + end) : text.slice(start, end);
 }
 
 /** Value of 1*DIGIT up to 2^53 - 1; undefined for anything else. */

@@ -5,12 +5,34 @@
  *
  * A line is judged only when its LF is there. So what is reported depends on the bytes alone, never on how they were cut.
  */
+import type { Buffer } from 'node:buffer';
 import { CR, COLON, FIELD_CONTENT, HTAB, LF, SP, TOKEN_LOWER } from './octets.ts';
 import { ID_UNKNOWN, ID_UNKNOWN_MIXED_CASE, knownNameId, NAME_HASH_FACTOR } from './known-names.ts';
 import type { H1ErrorCode } from './types.ts';
 
-/** Ints per field in `spans`: name start, name end, value start, value end (relative to the section), known id. */
-export const SPAN_INTS = 5;
+/**
+ * Ints per field in `spans`: name start, name end, value start, value end (relative to the section), known id, and the index
+ * of the model's field whose line is the same (-1: none). Of the latter only the start and the id are set.
+ */
+export const SPAN_INTS = 6;
+
+/** How often in one section the rest is compared as a whole: each failure costs as much as scanning two lines. */
+const MAX_REST_ATTEMPTS = 2;
+/** From this length on the native comparison beats the loop. */
+const MIN_REST_BYTES = 48;
+
+/** An earlier head that the next one may resemble. */
+export interface ModelHead {
+  /** `bytes[0, length)` is the head. */
+  readonly bytes: Buffer;
+  readonly length: number;
+  /** Where the last head that differed did so: index in `bytes`, and index of the field (-1: the start line). */
+  differsAt: number;
+  differsInField: number;
+  readonly spans: Int32Array;
+  readonly fieldCount: number;
+  readonly fields: readonly string[];
+}
 
 /** The section's empty line was reached. */
 export const SCAN_COMPLETE = 0;
@@ -28,10 +50,13 @@ export class FieldScanner {
   lineStart = 0;
   errorCode: H1ErrorCode = 'ERR_H1_FIELD_NAME';
   errorMessage = '';
+  /** Fields whose lines no model had: those need strings of their own. */
+  freshCount = 0;
 
   /** Starts a section; `lineStart` is behind its start line. */
   begin(lineStart: number): void {
     this.fieldCount = 0;
+    this.freshCount = 0;
     this.lineStart = lineStart;
   }
 
@@ -45,14 +70,29 @@ export class FieldScanner {
     this.spans.set(saved);
     this.fieldCount = saved.length / SPAN_INTS;
     this.lineStart = lineStart;
+    this.freshCount = 0;
+    for (let span = 0; span < saved.length; span += SPAN_INTS) if (saved[span + 5] === -1) this.freshCount += 1;
   }
 
   /**
-   * Scans lines of `bytes[base + lineStart, end)`. After `SCAN_COMPLETE`, `lineStart` is behind the empty line.
+   * Scans lines of `bytes[base + lineStart, end)`. After `SCAN_COMPLETE`, `lineStart` is behind the empty line. Lines that
+   * `model` has at the same place are recognised instead of scanned; it must have been scanned under the same options.
+   * `isBehindChange`: the start line differs from the model's, so that all the rest may be as it was.
    */
-  scan(bytes: Uint8Array, base: number, end: number, maxFieldCount: number, bareLf: boolean): ScanResult {
+  scan(
+    bytes: Uint8Array,
+    base: number,
+    end: number,
+    maxFieldCount: number,
+    bareLf: boolean,
+    model: ModelHead | undefined,
+    isBehindChange: boolean,
+  ): ScanResult {
     this.ensureRoom(maxFieldCount * SPAN_INTS);
     const { spans } = this;
+    const modelFieldCount = model === undefined ? 0 : Math.min(model.fieldCount, maxFieldCount);
+    let restAttempts = 0;
+    let mayTakeRest = isBehindChange;
     // Locals: a module binding is loaded and checked anew on every turn of a loop, which trebles the cost of a byte.
     const tokenLower = TOKEN_LOWER;
     const fieldContent = FIELD_CONTENT;
@@ -60,6 +100,18 @@ export class FieldScanner {
     for (;;) {
       this.lineStart = at - base;
       if (at >= end) return SCAN_INCOMPLETE;
+      if (this.fieldCount < modelFieldCount) {
+        if (mayTakeRest && restAttempts < MAX_REST_ATTEMPTS) {
+          restAttempts += 1;
+          if (this.takeRest(bytes, base, at, end, model as ModelHead)) return SCAN_COMPLETE;
+        }
+        const lineBytes = this.takeLine(bytes, base, at, end, model as ModelHead);
+        mayTakeRest = lineBytes === 0;
+        if (lineBytes > 0) {
+          at += lineBytes;
+          continue;
+        }
+      }
       const nameStart = at;
       let octet = bytes[at] as number;
       let lower = tokenLower[octet] as number;
@@ -106,8 +158,57 @@ export class FieldScanner {
       spans[span + 3] = valueEnd - base;
       const id = knownNameId(bytes, nameStart, nameEnd, hash);
       spans[span + 4] = id === ID_UNKNOWN && caseBits !== 0 ? ID_UNKNOWN_MIXED_CASE : id;
+      spans[span + 5] = -1;
       this.fieldCount += 1;
+      this.freshCount += 1;
     }
+  }
+
+  /** Takes the line at `at` if it is the model's next one; returns its length, or 0. */
+  private takeLine(bytes: Uint8Array, base: number, at: number, end: number, model: ModelHead): number {
+    const index = this.fieldCount;
+    const modelBytes = model.bytes;
+    const modelStart = model.spans[index * SPAN_INTS] as number;
+    const modelEnd = lineEndOf(model, index);
+    const lineBytes = modelEnd - modelStart;
+    if (end - at < lineBytes) return 0;
+    for (let i = 0; i < lineBytes; i++) {
+      if (bytes[at + i] !== modelBytes[modelStart + i]) {
+        model.differsAt = modelStart + i;
+        model.differsInField = index;
+        return 0;
+      }
+    }
+    this.takeSpan(model, at - base - modelStart);
+    return lineBytes;
+  }
+
+  /** Takes the model's first `fieldCount` fields, which the caller has found to be there. */
+  takeFirst(model: ModelHead, fieldCount: number): void {
+    while (this.fieldCount < fieldCount) this.takeSpan(model, 0);
+    this.lineStart = model.spans[fieldCount * SPAN_INTS] as number;
+  }
+
+  /** Takes all that is left of the model if it stands at `at`, empty line included. */
+  private takeRest(bytes: Uint8Array, base: number, at: number, end: number, model: ModelHead): boolean {
+    const modelStart = model.spans[this.fieldCount * SPAN_INTS] as number;
+    const restBytes = model.length - modelStart;
+    const restEnd = at + restBytes;
+    if (restBytes < MIN_REST_BYTES || restEnd > end || bytes[restEnd - 1] !== LF) return false;
+    if (model.bytes.compare(bytes, at, restEnd, modelStart, model.length) !== 0) return false;
+    while (this.fieldCount < model.fieldCount) this.takeSpan(model, at - base - modelStart);
+    this.lineStart = restEnd - base;
+    return true;
+  }
+
+  /** Takes the model's next field; `shift` is how far it has moved. Its strings are the model's, so nobody asks for its other spans. */
+  private takeSpan(model: ModelHead, shift: number): void {
+    const { spans } = this;
+    const span = this.fieldCount * SPAN_INTS;
+    spans[span] = (model.spans[span] as number) + shift;
+    spans[span + 4] = model.spans[span + 4] as number;
+    spans[span + 5] = this.fieldCount;
+    this.fieldCount += 1;
   }
 
   /** A line that starts with no name: the empty line, or an error. */
@@ -161,6 +262,13 @@ export class FieldScanner {
     bigger.set(this.spans);
     this.spans = bigger;
   }
+}
+
+/** Where the next line of `model` begins: the next field's, or the empty one. */
+function lineEndOf(model: ModelHead, index: number): number {
+  const next = index + 1;
+  if (next < model.fieldCount) return model.spans[next * SPAN_INTS] as number;
+  return model.bytes[model.length - 2] === CR ? model.length - 2 : model.length - 1;
 }
 
 /** Whether `bytes[start, end)` has an LF. */

@@ -19,8 +19,7 @@ export const ID_UNKNOWN = -1;
 /** Not in the table, and the wire has upper-case letters. */
 export const ID_UNKNOWN_MIXED_CASE = -2;
 
-/** Known names by id. */
-export const KNOWN_NAMES: readonly string[] =
+const NAMES =
   // prettier-ignore
   ('host content-length transfer-encoding connection upgrade expect ' +
     'accept accept-charset accept-encoding accept-language accept-ranges access-control-allow-credentials ' +
@@ -41,6 +40,9 @@ export const KNOWN_NAMES: readonly string[] =
     'x-envoy-upstream-service-time x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto x-frame-options ' +
     'x-http-method-override x-powered-by x-real-ip x-request-id x-requested-with x-runtime x-xss-protection'
   ).split(' ');
+
+/** Known names by id. As property keys they are the engine's one copy of each, so comparisons end at the pointer. */
+export const KNOWN_NAMES: readonly string[] = Object.keys(Object.fromEntries(NAMES.map((name) => [name, true])));
 
 /** Multiplier of the rolling hash that the field scanner computes over lower-case octets. */
 export const NAME_HASH_FACTOR = 31;

@@ -1,74 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What request and response decoders share (RFC 9112 §2.2, §6, §7): gathering a head, delimiting the body, the chunked
- * coding, the trailer section, and where to stop. Start lines and the meaning of fields are the subclasses'.
- *
- *   STOPPED --next--> IDLE --byte--> HEAD --head--> BODY_LENGTH | BODY_CLOSE | CHUNK_LINE | TUNNEL --end--> STOPPED
- *   CHUNK_LINE --size > 0--> CHUNK_DATA --> CHUNK_DATA_CR --> CHUNK_DATA_LF --> CHUNK_LINE
- *   CHUNK_LINE --size = 0--> TRAILER --> STOPPED;   any --error--> DEAD
+ * coding, the trailer section, and where to stop (diagram in decoder-state.ts). Start lines and the meaning of fields are the
+ * subclasses'.
  */
-import { Buffer } from 'node:buffer';
 import type { FieldList } from '@weft/bytes';
 import { ChunkLine } from './chunk-line.ts';
+import {
+  BODY_CHUNKED,
+  BODY_CLOSE,
+  BODY_LENGTH,
+  BODY_UNTIL_CLOSE,
+  CHUNK_DATA,
+  CHUNK_DATA_CR,
+  CHUNK_DATA_LF,
+  CHUNK_LINE,
+  DEAD,
+  type DecoderState,
+  EMPTY_LINE_LF,
+  HEAD,
+  IDLE,
+  STOPPED,
+  TRAILER,
+  TUNNEL,
+} from './decoder-state.ts';
 import { h1Error } from './errors.ts';
 import { FieldFacts } from './field-facts.ts';
 import { FieldScanner, hasLf, SCAN_COMPLETE, SCAN_ERROR, SCAN_INCOMPLETE, type ScanResult } from './field-scanner.ts';
 import { HeadCache } from './head-cache.ts';
 import { DEFAULT_H1_LIMITS, MAX_LEADING_EMPTY_LINES, STRICT_H1 } from './limits.ts';
+import { latin1 } from './latin1.ts';
 import { CR, LF } from './octets.ts';
 import { SectionBuffer } from './section-buffer.ts';
 import type { H1Decoder, H1Error, H1ErrorCode, H1Leniency, H1Limits, H1Sink } from './types.ts';
 
-export const IDLE = 0;
-/** A CR before the start line; LF must follow. */
-const EMPTY_LINE_LF = 1;
-const HEAD = 2;
-const BODY_LENGTH = 3;
-const BODY_CLOSE = 4;
-const CHUNK_LINE = 5;
-const CHUNK_DATA = 6;
-const CHUNK_DATA_CR = 7;
-const CHUNK_DATA_LF = 8;
-const TRAILER = 9;
-export const STOPPED = 10;
-export const TUNNEL = 11;
-const DEAD = 12;
-export type DecoderState =
-  | typeof IDLE
-  | typeof EMPTY_LINE_LF
-  | typeof HEAD
-  | typeof BODY_LENGTH
-  | typeof BODY_CLOSE
-  | typeof CHUNK_LINE
-  | typeof CHUNK_DATA
-  | typeof CHUNK_DATA_CR
-  | typeof CHUNK_DATA_LF
-  | typeof TRAILER
-  | typeof STOPPED
-  | typeof TUNNEL
-  | typeof DEAD;
-
-/** `bodyBytes` of a chunked body. */
-export const BODY_CHUNKED = -1;
-/** `bodyBytes` of a body that ends with the connection. */
-export const BODY_UNTIL_CLOSE = -2;
+/** Up to so many new fields of a head are converted one by one. */
+const MAX_SINGLE_CONVERSIONS = 2;
 
 // Scans end within one push and sinks are called only after them, so all decoders of a thread share these.
 const scanner: FieldScanner = new FieldScanner();
 const facts: FieldFacts = new FieldFacts();
 
-type Latin1Slice = (this: Uint8Array, start: number, end: number) => string;
-// `toString('latin1')` without its argument juggling; on any Uint8Array.
-const { latin1Slice } = Buffer.prototype as unknown as { latin1Slice: Latin1Slice };
-
 /** Base of both decoders; see `H1Decoder` for the contract. */
-export abstract class MessageDecoder<Head> implements H1Decoder {
+export abstract class MessageDecoder<Head extends { readonly fields: readonly string[] }> implements H1Decoder {
   error: H1Error | undefined = undefined;
   protected state: DecoderState;
   protected readonly sink: H1Sink<Head>;
   protected readonly limits: H1Limits;
   protected readonly leniency: H1Leniency;
-  protected readonly cache: HeadCache<Head> = new HeadCache<Head>();
+  private cache: HeadCache<Head> = new HeadCache<Head>();
+  /** The start line is the kept head's, so what it says need not be found again. */
+  protected hasKnownStartLine = false;
   /** An interim head was announced, so the message is under way though nothing of its final head has come. */
   protected hasInterim = false;
   /** Length of the start line with its terminator; 0 while that line is incomplete. */
@@ -111,6 +93,11 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
   /** What follows is no HTTP: nothing more is consumed, no `onEnd` comes. For the sink's `onHead`, or later. */
   tunnel(): void {
     if (this.state !== DEAD) this.state = TUNNEL;
+  }
+
+  /** Frees what is remembered of earlier messages (up to 4 KiB): for a connection that has been idle for a while. */
+  trim(): void {
+    if (this.isIdle) this.cache = new HeadCache<Head>();
   }
 
   push(chunk: Uint8Array, start: number, end: number): number {
@@ -181,8 +168,11 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
    */
   protected abstract scanStartLine(bytes: Uint8Array, base: number, end: number): number;
 
-  /** Makes the head of `text`; undefined with `error` set where it contradicts itself. `facts` are valid during the call only. */
-  protected abstract buildHead(text: string, fields: FieldList, facts: FieldFacts): Head | undefined;
+  /**
+   * Makes the head. Its start line is that of `known`, or else what `text` begins with and `scanStartLine` has found. Returns
+   * undefined with `error` set where the head contradicts itself. `facts` are valid during the call only.
+   */
+  protected abstract buildHead(text: string, known: Head | undefined, fields: FieldList, facts: FieldFacts): Head | undefined;
 
   /** Whether `head` is worth keeping for the next message. */
   protected abstract isRepeatable(head: Head): boolean;
@@ -242,7 +232,7 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
     const known = this.cache.match(chunk, start, end, this.cacheContext);
     if (known !== undefined) {
       this.announce(known);
-      return start + this.cache.matchedBytes;
+      return start + this.cache.length;
     }
     this.state = HEAD;
     this.startLineBytes = 0;
@@ -281,7 +271,9 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
     const { maxStartLineBytes, maxHeadBytes, maxFieldCount } = this.limits;
     if (this.startLineBytes === 0) {
       const limit = Math.min(end, base + maxStartLineBytes, base + maxHeadBytes);
-      const lineBytes = this.scanStartLine(bytes, base, limit);
+      const firstFields = this.cache.matchFirstFields(bytes, base, limit);
+      this.hasKnownStartLine = firstFields >= 0 || this.cache.matchStartLine(bytes, base, limit);
+      const lineBytes = this.hasKnownStartLine ? this.cache.startLineBytes : this.scanStartLine(bytes, base, limit);
       if (lineBytes < 0) return SCAN_ERROR;
       if (lineBytes === 0) {
         if (limit === end) return SCAN_INCOMPLETE;
@@ -290,9 +282,10 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
       }
       this.startLineBytes = lineBytes;
       scanner.begin(lineBytes);
+      if (firstFields > 0) scanner.takeFirst(this.cache, firstFields);
     }
     const limit = Math.min(end, base + maxHeadBytes);
-    const result = scanner.scan(bytes, base, limit, maxFieldCount, this.leniency.bareLf);
+    const result = scanner.scan(bytes, base, limit, maxFieldCount, this.leniency.bareLf, this.cache, !this.hasKnownStartLine);
     if (result === SCAN_ERROR) {
       this.fail(scanner.errorCode, scanner.errorMessage);
     } else if (result === SCAN_INCOMPLETE && limit < end) {
@@ -304,12 +297,14 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
 
   /** Returns `end`, or -1. */
   private completeHead(bytes: Uint8Array, start: number, end: number): number {
-    const text = latin1Slice.call(bytes, start, end);
-    const fields = facts.collect(text, scanner);
+    // One conversion of the whole, or of the few lines that are new.
+    const isWhole = scanner.freshCount > MAX_SINGLE_CONVERSIONS;
+    const text = isWhole ? latin1(bytes, start, end) : this.hasKnownStartLine ? '' : latin1(bytes, start, start + this.startLineBytes);
+    const fields = facts.collect(bytes, start, isWhole ? text : undefined, scanner, this.cache);
     if (facts.error !== undefined) return this.failWith(facts.error);
-    const head = this.buildHead(text, fields, facts);
+    const head = this.buildHead(text, this.hasKnownStartLine ? this.cache.head : undefined, fields, facts);
     if (head === undefined) return -1;
-    if (this.isRepeatable(head)) this.cache.keep(bytes, start, end, this.cacheContext, head);
+    if (this.isRepeatable(head)) this.cache.keep(bytes, start, end, this.startLineBytes, this.cacheContext, head, scanner);
     this.announce(head);
     return end;
   }
@@ -378,7 +373,7 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
       base = 0;
     }
     const limit = base + Math.min(availableBytes, maxTrailerBytes);
-    const result = scanner.scan(bytes, base, limit, maxFieldCount, this.leniency.bareLf);
+    const result = scanner.scan(bytes, base, limit, maxFieldCount, this.leniency.bareLf, undefined, false);
     if (result === SCAN_ERROR) return this.fail(scanner.errorCode, scanner.errorMessage);
     if (result === SCAN_INCOMPLETE) {
       if (availableBytes > maxTrailerBytes) return this.fail('ERR_H1_TRAILER_TOO_LARGE', 'trailer section too large');
@@ -396,7 +391,7 @@ export abstract class MessageDecoder<Head> implements H1Decoder {
       this.finish(undefined);
       return 0;
     }
-    const trailers = facts.collect(latin1Slice.call(bytes, start, end), scanner);
+    const trailers = facts.collect(bytes, start, latin1(bytes, start, end), scanner, undefined);
     // RFC 9110 §6.5.1: what frames or routes a message must not come behind it.
     for (let i = 0; i < trailers.length; i += 2) {
       const name = trailers[i];

@@ -104,6 +104,128 @@ describe('decode after encode is the identity', () => {
   });
 });
 
+/** Heads as one connection sends them: each made from the one before by small changes. */
+const LINES = ['Host: a', 'Host: b:80', 'X-Request-Id: 1', 'x-request-id: 2', 'X-Request-Id:  2 ', 'Accept: */*', 'Connection: close', 'Connection: keep-alive', 'Content-Length: 0', 'Cookie: a=b; c=d', `X-Long: ${'z'.repeat(150)}`, `X-Long: ${'z'.repeat(149)}y`, 'Expect: 100-continue']; // prettier-ignore
+const START_LINES = ['GET / HTTP/1.1', 'GET /a HTTP/1.1', 'POST / HTTP/1.1', 'GET / HTTP/1.0', 'OPTIONS * HTTP/1.1'];
+const STATUS_LINES = ['HTTP/1.1 200 OK', 'HTTP/1.1 200', 'HTTP/1.1 404 Not Found', 'HTTP/1.0 200 OK', 'HTTP/1.1 304 OK'];
+interface Edit {
+  readonly at: number;
+  readonly line: string;
+  readonly act: 'replace' | 'insert' | 'remove' | 'repeat';
+}
+const EDIT: fc.Arbitrary<Edit> = fc.record({
+  at: fc.nat({ max: 12 }),
+  line: fc.constantFrom(...LINES),
+  act: fc.constantFrom('replace', 'replace', 'insert', 'remove', 'repeat'),
+});
+
+function headsOf(startLines: readonly string[], edits: readonly Edit[], lineEnds: readonly string[]): Buffer[] {
+  let start = startLines[0];
+  const lines = ['Host: a', 'Accept: */*', 'X-Request-Id: 1', 'User-Agent: something of some length', 'Cookie: a=b'];
+  return edits.map(({ at, line, act }, i) => {
+    const place = at % (lines.length + 1);
+    if (place === lines.length) start = startLines[at % startLines.length];
+    else if (act === 'replace') lines[place] = line;
+    else if (act === 'insert') lines.splice(place, 0, line);
+    else if (act === 'remove') lines.splice(place, 1);
+    return Buffer.from([start, ...lines, '', ''].join(lineEnds[i % lineEnds.length]), 'latin1');
+  });
+}
+
+describe('a decoder that remembers', () => {
+  it('finds in each request what a fresh one finds', () => {
+    fc.assert(
+      fc.property(
+        fc.array(EDIT, { minLength: 1, maxLength: 60 }),
+        fc.constantFrom(['\r\n'], ['\r\n', '\r\n', '\n']),
+        fc.nat({ max: 300 }),
+        (edits, lineEnds, cut) => {
+          const message = new Message<H1RequestHead>();
+          let remembering = new H1RequestDecoder(message, {}, { bareLf: true });
+          for (const bytes of headsOf(START_LINES, edits, lineEnds)) {
+            const fresh = new Message<H1RequestHead>();
+            const decoder = new H1RequestDecoder(fresh, {}, { bareLf: true });
+            decoder.push(bytes, 0, bytes.length);
+            message.head = undefined;
+            const first = Math.min(cut, bytes.length);
+            if (remembering.push(bytes, 0, first) >= 0) remembering.push(bytes, first, bytes.length);
+            expect(message.head).toEqual(fresh.head);
+            expect(remembering.error).toEqual(decoder.error);
+            if (remembering.error === undefined) remembering.next();
+            else remembering = new H1RequestDecoder(message, {}, { bareLf: true });
+          }
+        },
+      ),
+      { numRuns: 200, seed: SEED },
+    );
+  });
+
+  it('finds in each response what a fresh one finds', () => {
+    const methods = ['GET', 'GET', 'HEAD', 'GET', 'CONNECT'];
+    fc.assert(
+      fc.property(fc.array(EDIT, { minLength: 1, maxLength: 60 }), fc.nat({ max: 300 }), (edits, cut) => {
+        const message = new Message<H1ResponseHead>();
+        let remembering = new H1ResponseDecoder(message);
+        headsOf(STATUS_LINES, edits, ['\r\n']).forEach((bytes, i) => {
+          const method = methods[i % methods.length];
+          const fresh = new Message<H1ResponseHead>();
+          const decoder = new H1ResponseDecoder(fresh);
+          decoder.expect(method);
+          decoder.push(bytes, 0, bytes.length);
+          message.head = undefined;
+          remembering.expect(method);
+          const first = Math.min(cut, bytes.length);
+          if (remembering.push(bytes, 0, first) >= 0) remembering.push(bytes, first, bytes.length);
+          expect(message.head).toEqual(fresh.head);
+          expect(remembering.error).toEqual(decoder.error);
+          if (remembering.error !== undefined || !remembering.isIdle) remembering = new H1ResponseDecoder(message);
+        });
+      }),
+      { numRuns: 200, seed: SEED },
+    );
+  });
+});
+
+describe('an encoder that remembers', () => {
+  it('writes each head as if it were the first', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.nat({ max: 11 }), fc.constantFrom('x', 'yy', 'z'.repeat(30), '', 'caf\xe9'), fc.boolean()), { maxLength: 80 }),
+        (edits) => {
+          // The one array is changed in place, as a careless caller would.
+          const fields = [
+            'host',
+            'a',
+            'accept',
+            '*/*',
+            'x-request-id',
+            '1',
+            'user-agent',
+            'something of some length',
+            'cookie',
+            'a=b',
+            'x',
+            'y',
+          ];
+          const writer = new ByteWriter();
+          for (const [at, value, isShared] of edits) {
+            fields[at - (at % 2) + 1] = value;
+            const given = isShared ? fields : [...fields];
+            const lines = given.flatMap((text, i) => (i % 2 === 0 ? [`${text}: ${given[i + 1]}\r\n`] : []));
+            writer.length = 0;
+            writeRequestHead(writer, 'GET', '/', 1, given);
+            writeResponseHead(writer, 200, undefined, 1, given);
+            expect(writer.buffer.toString('latin1', 0, writer.length)).toBe(
+              `GET / HTTP/1.1\r\n${lines.join('')}\r\nHTTP/1.1 200 OK\r\n${lines.join('')}\r\n`,
+            );
+          }
+        },
+      ),
+      { numRuns: 200, seed: SEED },
+    );
+  });
+});
+
 /** Pieces that make bytes look enough like HTTP to get deep into a decoder. */
 const FRAGMENTS = [
   'GET / HTTP/1.1\r\n', 'POST /x HTTP/1.1\r\n', 'HTTP/1.1 200 OK\r\n', 'HTTP/1.0 304 Not Modified\r\n', 'HTTP/1.1 100 C\r\n\r\n', 'Host: a\r\n',

@@ -7,7 +7,8 @@ import { Buffer } from 'node:buffer';
 import type { FieldList } from '@weft/bytes';
 import { type FieldFacts, isPersistent, NO_CONTENT_LENGTH } from './field-facts.ts';
 import { checkHost, HOST_INVALID } from './host.ts';
-import { BODY_CHUNKED, IDLE, MessageDecoder } from './message-decoder.ts';
+import { BODY_CHUNKED, IDLE } from './decoder-state.ts';
+import { MessageDecoder } from './message-decoder.ts';
 import { CR, LF, SP, TARGET, TOKEN_LOWER } from './octets.ts';
 import { targetFormOf } from './request-target.ts';
 import { isVersionSyntax, minorVersionAt, VERSION_BYTES } from './version.ts';
@@ -63,11 +64,12 @@ export class H1RequestDecoder extends MessageDecoder<H1RequestHead> {
     return this.refuseLine(bytes, versionEnd, end, 'ERR_H1_START_LINE', 'more behind the version');
   }
 
-  protected buildHead(text: string, fields: FieldList, facts: FieldFacts): H1RequestHead | undefined {
-    const method = methodOf(text, this.methodEnd);
-    const target = text.slice(this.methodEnd + 1, this.targetEnd);
+  protected buildHead(text: string, known: H1RequestHead | undefined, fields: FieldList, facts: FieldFacts): H1RequestHead | undefined {
+    if (known !== undefined) this.minorVersion = known.minorVersion;
     const { minorVersion } = this;
-    const targetForm = targetFormOf(method, target);
+    const method = known === undefined ? methodOf(text, this.methodEnd) : known.method;
+    const target = known === undefined ? text.slice(this.methodEnd + 1, this.targetEnd) : known.target;
+    const targetForm = known === undefined ? targetFormOf(method, target) : known.targetForm;
     if (targetForm === undefined) {
       this.fail('ERR_H1_TARGET', 'request target does not suit the method');
       return undefined;

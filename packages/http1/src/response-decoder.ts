@@ -5,7 +5,8 @@
  */
 import type { FieldList } from '@weft/bytes';
 import { type FieldFacts, isPersistent, NO_CONTENT_LENGTH } from './field-facts.ts';
-import { BODY_CHUNKED, BODY_UNTIL_CLOSE, IDLE, MessageDecoder, STOPPED, TUNNEL } from './message-decoder.ts';
+import { BODY_CHUNKED, BODY_UNTIL_CLOSE, IDLE, STOPPED, TUNNEL } from './decoder-state.ts';
+import { MessageDecoder } from './message-decoder.ts';
 import { CR, FIELD_CONTENT, LF, SP } from './octets.ts';
 import { isVersionSyntax, minorVersionAt, VERSION_BYTES } from './version.ts';
 import type { H1Leniency, H1Limits, H1ResponseHead, H1Sink } from './types.ts';
@@ -73,8 +74,9 @@ export class H1ResponseDecoder extends MessageDecoder<H1ResponseHead> {
     return this.refuseLine(bytes, at, end, 'ERR_H1_START_LINE', 'control character in the reason phrase');
   }
 
-  protected buildHead(text: string, fields: FieldList, facts: FieldFacts): H1ResponseHead | undefined {
-    const { status, minorVersion } = this;
+  protected buildHead(text: string, known: H1ResponseHead | undefined, fields: FieldList, facts: FieldFacts): H1ResponseHead | undefined {
+    const status = known === undefined ? this.status : known.status;
+    const minorVersion = known === undefined ? this.minorVersion : known.minorVersion;
     const hasContentLength = facts.contentLength !== NO_CONTENT_LENGTH;
     if (facts.isChunked && hasContentLength) {
       this.fail('ERR_H1_BOTH_FRAMINGS', 'both Content-Length and Transfer-Encoding');
@@ -90,7 +92,7 @@ export class H1ResponseDecoder extends MessageDecoder<H1ResponseHead> {
     else if (hasContentLength) bodyBytes = facts.contentLength;
     return {
       status,
-      reason: text.slice(this.reasonStart, this.reasonEnd),
+      reason: known === undefined ? text.slice(this.reasonStart, this.reasonEnd) : known.reason,
       minorVersion,
       fields,
       bodyBytes,
