@@ -6,18 +6,33 @@
  * Consistency", "Efficient detection of changes").
  */
 import { invalidObject, ResourceError } from '../errors.ts';
-import { copyJson, equalJson, freezeJson, isJsonObject, mergePatch } from '../json-values.ts';
+import { copyJson, equalJson, freezeJson, mergePatch } from '../json-values.ts';
 import type { JsonObject } from '../json-values.ts';
 import { apiVersionOf, parseApiVersion } from '../kinds/registry.ts';
 import type { Gvk, Resource, ResourceInput, Selector } from '../types.ts';
 import { matchesSelector } from '../selectors.ts';
 import { applyFields, reownChangedFields } from './field-ownership.ts';
-import type { Applied, FieldOwners } from './field-ownership.ts';
+import type { FieldOwners } from './field-ownership.ts';
 import { ChangeLog } from './change-log.ts';
 import type { Change } from './change-log.ts';
-import { metadataErrors, mistypedMetadata } from './metadata-rules.ts';
+import { metadataErrors } from './metadata-rules.ts';
 import { typeKey } from './resource-type.ts';
-import type { ResourceType, TypeVersion } from './resource-type.ts';
+import type { ResourceType } from './resource-type.ts';
+import {
+  assertCurrent,
+  assertHasStatus,
+  assertNoLosers,
+  candidateOf,
+  compareText,
+  hasFinalizers,
+  hasVersion,
+  notFound,
+  objectKey,
+  pickStatus,
+  qualified,
+  specPart,
+} from './write-rules.ts';
+import type { ResolvedType } from './write-rules.ts';
 
 /** The verdict of an admission rule. */
 export type Admission = { readonly allowed: true } | { readonly allowed: false; readonly message: string };
@@ -53,11 +68,6 @@ export interface WriteOptions {
 interface Entry {
   readonly object: Resource;
   readonly owners: FieldOwners;
-}
-
-interface ResolvedType {
-  readonly type: ResourceType;
-  readonly version: TypeVersion;
 }
 
 const NO_OWNERS: FieldOwners = new Map();
@@ -166,7 +176,7 @@ export class ObjectStore {
       const { owners } = applyFields({}, NO_OWNERS, configuration, fieldManager);
       return this.write(resolved, undefined, configuration, false, owners, options);
     }
-    this.assertCurrent(resolved.type, old.object, metadata);
+    assertCurrent(resolved.type, old.object, metadata);
     const live = this.view(resolved, old.object) as unknown as JsonObject;
     if (resolved.version.hasStatus) delete configuration['status'];
     const applied = applyFields(live, old.owners, configuration, fieldManager);
@@ -260,7 +270,7 @@ export class ObjectStore {
     const metadata = candidate['metadata'] as JsonObject;
     const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
     if (old === undefined) throw notFound(resolved.type, String(metadata['name']));
-    this.assertCurrent(resolved.type, old.object, metadata);
+    assertCurrent(resolved.type, old.object, metadata);
     return this.rewrite(resolved, old, candidate, isStatus, options);
   }
 
@@ -286,7 +296,7 @@ export class ObjectStore {
         reason: 'BadRequest',
       });
     }
-    this.assertCurrent(resolved.type, old.object, metadata);
+    assertCurrent(resolved.type, old.object, metadata);
     return this.rewrite(resolved, old, candidate, isStatus, options);
   }
 
@@ -373,16 +383,6 @@ export class ObjectStore {
     throw new ResourceError('ERR_ALREADY_EXISTS', `${qualified(type)} "${String(metadata['name'])}" already exists`);
   }
 
-  private assertCurrent(type: ResourceType, live: Resource, metadata: JsonObject): void {
-    const isStale = hasVersion(metadata) && metadata['resourceVersion'] !== live.metadata.resourceVersion;
-    const isOther = typeof metadata['uid'] === 'string' && metadata['uid'] !== live.metadata.uid;
-    if (!isStale && !isOther) return;
-    const reason = isStale
-      ? 'the object has been modified; please apply your changes to the latest version and try again'
-      : `Precondition failed: UID in precondition: ${String(metadata['uid'])}, UID in object meta: ${live.metadata.uid}`;
-    throw new ResourceError('ERR_CONFLICT', `Operation cannot be fulfilled on ${qualified(type)} "${live.metadata.name}": ${reason}`);
-  }
-
   private ensureNamespace(type: ResourceType, metadata: JsonObject): void {
     const gvk = { group: '', version: 'v1', kind: 'Namespace' };
     const namespaces = this.find(gvk);
@@ -433,75 +433,4 @@ export class ObjectStore {
     this.log.add(change);
     for (const listener of this.listeners) listener(change);
   }
-}
-
-function objectKey(namespace: string, name: string): string {
-  return `${namespace}/${name}`;
-}
-
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-function qualified(type: ResourceType): string {
-  return type.group === '' ? type.plural : `${type.plural}.${type.group}`;
-}
-
-function notFound(type: ResourceType, name: string): ResourceError {
-  return new ResourceError('ERR_NOT_FOUND', `${qualified(type)} "${name}" not found`);
-}
-
-/** Version '' and '0' mean that any state will do. */
-function hasVersion(metadata: JsonObject): boolean {
-  const version = metadata['resourceVersion'];
-  return version !== undefined && version !== '' && version !== '0';
-}
-
-function hasFinalizers(object: Resource): boolean {
-  const finalizers = (object.metadata as unknown as JsonObject)['finalizers'];
-  return Array.isArray(finalizers) && finalizers.length > 0;
-}
-
-function pickStatus(candidate: JsonObject): JsonObject {
-  return candidate['status'] === undefined ? {} : { status: candidate['status'] };
-}
-
-/** What generations count: all but metadata, and but status where it is a subresource. */
-function specPart(object: Resource, version: TypeVersion): JsonObject {
-  const { metadata: _metadata, status, ...rest } = object as unknown as JsonObject;
-  return version.hasStatus ? rest : { ...rest, status };
-}
-
-function assertNoLosers({ losers }: Applied, { isForced = true }: WriteOptions): void {
-  if (isForced || losers.length === 0) return;
-  const names = losers.map((name) => JSON.stringify(name)).join(', ');
-  throw new ResourceError('ERR_CONFLICT', `Apply failed with conflicts with ${names}: fields are managed by others`);
-}
-
-function assertHasStatus({ type, version }: ResolvedType, name: string): void {
-  if (!version.hasStatus) throw notFound(type, `${name}/status`);
-}
-
-/** A mutable copy of what a caller wrote, with the metadata that every object has. */
-function candidateOf({ type }: ResolvedType, gvk: Gvk, input: ResourceInput): JsonObject {
-  const candidate: unknown = copyJson(input);
-  if (!isJsonObject(candidate)) throw new ResourceError('ERR_INVALID', 'an object is required', { status: 400, reason: 'BadRequest' });
-  if (candidate['kind'] !== gvk.kind || candidate['apiVersion'] !== apiVersionOf(gvk)) {
-    throw new ResourceError(
-      'ERR_INVALID',
-      `the object provided is ${String(candidate['kind'])} of ${String(candidate['apiVersion'])}, expected ${gvk.kind} of ${apiVersionOf(gvk)}`,
-      { status: 400, reason: 'BadRequest' },
-    );
-  }
-  const metadata = isJsonObject(candidate['metadata']) ? candidate['metadata'] : {};
-  const mistyped = mistypedMetadata(metadata);
-  if (mistyped !== undefined) {
-    throw new ResourceError('ERR_INVALID', `metadata.${mistyped} has the wrong type`, { status: 400, reason: 'BadRequest' });
-  }
-  candidate['metadata'] = metadata;
-  metadata['labels'] ??= {};
-  metadata['annotations'] ??= {};
-  const namespace = metadata['namespace'];
-  metadata['namespace'] = namespace !== undefined && namespace !== '' ? namespace : type.isNamespaced ? 'default' : '';
-  return candidate;
 }
