@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { type VectorJson, equalAsVectors, vectorDifference } from '@weft/proto/testing';
-import { type Resource, type ResourceInput, type ResourceKind, ServiceKind, allKinds, kindOf, readCustomTypes } from '@weft/resources';
+import { type ResourceInput, type ResourceKind, ServiceKind, allKinds, kindOf, readCustomTypes } from '@weft/resources';
 import { describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { type ManualWorld, settle, startWorld, vectorPath } from './testing/manual-world.ts';
@@ -72,7 +72,7 @@ async function kubectl(world: ManualWorld, command: string): Promise<void> {
 async function takeStep(world: ManualWorld, step: Step): Promise<void> {
   if (step.kubectl !== undefined) await kubectl(world, step.kubectl);
   for (const object of manifestObjects(step.manifest ?? '')) {
-    await world.source.apply(kindOf(object) as ResourceKind<Resource>, object, 'test');
+    await world.source.apply(kindOf(object) as ResourceKind, object, 'test');
   }
   await settle();
   await world.controller.statusController.whenIdle();

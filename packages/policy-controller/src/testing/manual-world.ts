@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { MetricFactory } from '@weft/grpc-server';
-import { type LocalSource, type MemorySourceOptions, type ResourceInput, createMemorySource } from '@weft/resources';
+import { type LocalSource, type MemorySourceOptions, ResourceError, type ResourceInput, createMemorySource } from '@weft/resources';
 import { type PolicyController, createPolicyController } from '../policy-controller.ts';
 import type { PolicyClock, PolicyControllerOptions, PolicyLog } from '../types.ts';
 
@@ -65,11 +65,12 @@ export interface ManualWorld {
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** Starts a controller over these objects and waits until it is ready. It leads at once unless told otherwise. */
+/** Starts a controller over these objects and waits until it is ready. It leads at once. Without `hasWriter` its status patches fail. */
 export async function startWorld(
   objects: readonly ResourceInput[],
   options: Partial<PolicyControllerOptions> = {},
   sourceOptions: Partial<MemorySourceOptions> = {},
+  hasWriter = true,
 ): Promise<ManualWorld> {
   const clock = new ManualClock(Date.parse('2026-11-23T12:00:00Z'));
   const lines: LogLine[] = [];
@@ -80,6 +81,7 @@ export async function startWorld(
     };
   const log: PolicyLog = { error: write('error'), warn: write('warn'), info: write('info'), debug: write('debug') };
   const source = createMemorySource({ nowMs: () => clock.now(), ...sourceOptions, objects });
+  if (!hasWriter) source.patchStatus = () => Promise.reject(new ResourceError('ERR_CONFLICT', 'statuses stay as they are'));
   const counts = new Map<string, number>();
   const controller = createPolicyController({
     source,
