@@ -55,17 +55,25 @@ export class RecvWindow {
     if (bytes > this.heldBytes) throw new H2UsageError('ERR_H2_OVERCONSUMED', 'more bytes consumed than received');
     this.heldBytes -= bytes;
     this.unclaimedBytes += bytes;
+    return this.claim();
+  }
+
+  /**
+   * The peer acknowledged a setting that makes the window `bytes` smaller. Returns the increment to send now: what was too
+   * little of the larger window may be enough of the smaller one, and waiting for more could be waiting for ever.
+   */
+  shrink(bytes: number): number {
+    this.sizeBytes -= bytes;
+    this.advertisedBytes -= bytes;
+    return this.claim();
+  }
+
+  private claim(): number {
     if (this.unclaimedBytes * 2 < this.sizeBytes) return 0;
     const increment = this.unclaimedBytes;
     this.unclaimedBytes = 0;
     this.advertisedBytes += increment;
     return increment;
-  }
-
-  /** The peer acknowledged a setting that makes the window `bytes` smaller. */
-  shrink(bytes: number): void {
-    this.sizeBytes -= bytes;
-    this.advertisedBytes -= bytes;
   }
 }
 

@@ -198,7 +198,10 @@ export class ConnectionCore implements SenderHost, StreamPort {
     const excess = this.recvWindowBytes - this.options.initialStreamWindowBytes;
     if (excess === 0) return;
     this.recvWindowBytes -= excess;
-    this.table.forEach((stream) => stream.recvWindow.shrink(excess));
+    this.table.forEach((stream) => {
+      const increment = stream.recvWindow.shrink(excess);
+      if (increment > 0 && !stream.isRecvClosed) this.sender.windowUpdate(stream.id, increment);
+    });
   }
 
   private endStreams(code: H2Code): void {
