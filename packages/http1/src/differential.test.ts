@@ -18,8 +18,8 @@ import { NEAR_VALID_REQUEST, NEAR_VALID_RESPONSE } from './testdata/near-valid.t
 import { lowerNames, readRequestByNode, readResponseByNode, type Reading } from './testdata/node-peer.ts';
 import { readRequestByUs, readResponseByUs } from './testdata/our-reading.ts';
 
-const SEED = 20_261_123;
-const SAMPLE_COUNT = 4000;
+const SEED = 77;
+const SAMPLE_COUNT = 60_000;
 
 /** The difference between two readings in the words of DIFFERENCES.md; undefined where they agree. */
 function differenceOf(kind: 'request' | 'response', ours: Reading, nodes: Reading): string | undefined {
@@ -68,7 +68,7 @@ describe('against node:http', () => {
     expect([...found].filter(([difference]) => !listed.includes(difference))).toEqual([]);
     expect(listed.filter((difference) => !found.has(difference))).toEqual([]);
     expect(agreedCount).toBeGreaterThan(SAMPLE_COUNT);
-  });
+  }, 120_000);
 });
 
 const TOKEN = fc.stringMatching(/^[a-z0-9-]{1,20}$/u).filter((name) => !/^(?:host|content-length|transfer-encoding|connection|upgrade|expect|trailer|te|date|keep-alive|proxy-connection)$/u.test(name)); // prettier-ignore

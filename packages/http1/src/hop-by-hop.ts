@@ -12,7 +12,7 @@ import { type FieldList, fieldValue } from '@weft/bytes';
  * Host and Content-Length stay even if listed: they are for all recipients, and to drop them would change what the message
  * is (RFC 9110 §7.6.1 forbids listing such fields).
  */
-export function stripHopByHop(fields: FieldList): FieldList {
+export function stripHopByHop<Fields extends Readonly<FieldList>>(fields: Fields): Fields | FieldList {
   const options = connectionOptions(fields);
   let kept: FieldList | undefined;
   for (let i = 0; i < fields.length; i += 2) {
@@ -52,7 +52,7 @@ function isListed(options: readonly string[], name: string): boolean {
 }
 
 /** All connection options in lower case; undefined where they name no field. */
-function connectionOptions(fields: FieldList): string[] | undefined {
+function connectionOptions(fields: Readonly<FieldList>): string[] | undefined {
   const first = fieldValue(fields, 'connection');
   if (first === undefined) return undefined;
   const options: string[] = [];
