@@ -103,7 +103,7 @@ function withoutRepeats(responses: RecordedStream['responses']): RecordedStream[
 async function replay(world: ManualWorld, name: string): Promise<string[]> {
   const { steps } = JSON.parse(readText(`sequences/${name}/steps.json`)) as { readonly steps: readonly Step[] };
   const streams = readStreams(name);
-  const calls = [];
+  const calls: Awaited<ReturnType<typeof callVector>>[] = [];
   for (const stream of streams) calls.push(await callVector(world.controller, stream));
   const seen: { after_step: number; message: VectorJson }[][] = calls.map(() => []);
   const ends: ({ code: number; details: string; after_step: number } | null)[] = calls.map(() => null);

@@ -8,7 +8,7 @@ import { inbound } from '@weft/proto';
 import type { Derivation } from '../index/dependency-graph.ts';
 import type { PolicyIndex } from '../index/policy-index.ts';
 import { streamPolicy } from '../index/policy-stream.ts';
-import { type PolicyValue, encodedDerivation } from '../index/policy-value.ts';
+import { type PolicyValue, encodePolicy, policyDerivation } from '../index/policy-value.ts';
 import { isPort } from '../parse/port-set.ts';
 import { type Workload, parseWorkload } from '../parse/workload.ts';
 import { inboundPolicy } from './inbound-policy.ts';
@@ -46,7 +46,10 @@ function parseRequest(index: PolicyIndex, spec: inbound.PortSpec): InboundReques
   if (!isPort(port)) throw new GrpcStatusError(GRPC_CODES.INVALID_ARGUMENT, `Invalid port: ${port}`);
   return {
     name: policyName(workload, port),
-    derivation: encodedDerivation(inbound.ServerSchema, (track) => inboundPolicy(index, workload, port, track)),
+    derivation: policyDerivation((track) => {
+      const policy = inboundPolicy(index, workload, port, track);
+      return policy === undefined ? undefined : encodePolicy(inbound.ServerSchema, policy);
+    }),
   };
 }
 

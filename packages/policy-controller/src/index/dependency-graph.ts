@@ -41,6 +41,7 @@ export class DependencyGraph {
   private readonly dependents = new Map<string, Set<Cell<unknown>>>();
   private readonly dirty = new Set<Cell<unknown>>();
   private isFlushDue = false;
+  private touches = 0;
 
   constructor(defer: (run: () => void) => void, onError: (error: unknown, name: string) => void) {
     this.defer = defer;
@@ -52,8 +53,14 @@ export class DependencyGraph {
     return this.cells.size;
   }
 
+  /** How often something changed; what was read at one count holds until the next. */
+  get touchCount(): number {
+    return this.touches;
+  }
+
   /** What `key` names has changed. */
   touch(key: string): void {
+    this.touches += 1;
     const dependents = this.dependents.get(key);
     if (dependents === undefined) return;
     for (const cell of dependents) this.dirty.add(cell);

@@ -36,6 +36,7 @@ import type { PolicyLog } from '../types.ts';
 import type { DependencyGraph } from './dependency-graph.ts';
 import { ObjectCache } from './object-cache.ts';
 import { RouteIndex } from './route-index.ts';
+import { SharedComputations } from './shared-computations.ts';
 
 /** Names an object whose status this controller writes. */
 export interface StatusSubject {
@@ -66,6 +67,7 @@ type OnChange<T> = (namespace: string, name: string, before: T | undefined, afte
 
 export class PolicyIndex {
   readonly graph: DependencyGraph;
+  readonly shared: SharedComputations;
   readonly config: PolicyConfig;
   readonly routes: RouteIndex;
   readonly clusterIps: ClusterIpIndex;
@@ -86,6 +88,7 @@ export class PolicyIndex {
 
   constructor(graph: DependencyGraph, config: PolicyConfig, log: PolicyLog) {
     this.graph = graph;
+    this.shared = new SharedComputations(graph);
     this.config = config;
     this.log = log;
     const touch = (key: string): void => graph.touch(key);

@@ -10,18 +10,14 @@ import type { Derivation, Track } from './dependency-graph.ts';
 /** Undefined: there is no such policy (any more). */
 export type PolicyValue<Desc extends DescMessage> = EncodedMessage<Desc> | undefined;
 
-/** Encodes what `compute` gives. */
-export function encodedDerivation<Desc extends DescMessage>(
-  schema: Desc,
-  compute: (track: Track) => MessageInitShape<Desc> | undefined,
-): Derivation<PolicyValue<Desc>> {
-  return {
-    compute(track) {
-      const message = compute(track);
-      return message === undefined ? undefined : new EncodedMessage<Desc>(toBinary(schema, create(schema, message)));
-    },
-    equal: (a, b) => (a === undefined || b === undefined ? a === b : equalBytes(a.bytes, b.bytes)),
-  };
+/** Encodes a policy. */
+export function encodePolicy<Desc extends DescMessage>(schema: Desc, message: MessageInitShape<Desc>): EncodedMessage<Desc> {
+  return new EncodedMessage<Desc>(toBinary(schema, create(schema, message)));
+}
+
+/** A derivation of encoded policies. */
+export function policyDerivation<Desc extends DescMessage>(compute: (track: Track) => PolicyValue<Desc>): Derivation<PolicyValue<Desc>> {
+  return { compute, equal: (a, b) => a === b || (a !== undefined && b !== undefined && equalBytes(a.bytes, b.bytes)) };
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {

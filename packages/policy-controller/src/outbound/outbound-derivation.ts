@@ -3,7 +3,10 @@
  * From a target to its policy, reading the index and naming what was read (control-contract §3.3), so that the policy follows every object it
  * depends on: its parent, the routes of that parent, and the existence of each backend.
  */
+import type { EncodedMessage } from '@weft/grpc-server';
+import { outbound } from '@weft/proto';
 import type { Track } from '../index/dependency-graph.ts';
+import { encodePolicy } from '../index/policy-value.ts';
 import { type PolicyIndex, objectKey } from '../index/policy-index.ts';
 import { clusterIpKey } from './cluster-ip-index.ts';
 import { routesKey } from '../index/route-index.ts';
@@ -18,6 +21,8 @@ import { forwardBackend, portMetadata } from './outbound-parent.ts';
 import { DETECT_TIMEOUT_MS, type OutboundInputs, type OutboundPolicyInit, outboundPolicy } from './outbound-policy.ts';
 import type { OutboundTarget } from './outbound-target.ts';
 import { NO_SETTINGS, type ServiceInfo } from './service-info.ts';
+
+type EncodedPolicy = EncodedMessage<typeof outbound.OutboundPolicySchema>;
 
 /** A name of the policy that a target has for a namespace: equal names, equal policies. */
 export function policyName(target: OutboundTarget, sourceNamespace: string): string {
@@ -37,22 +42,44 @@ export function derivePolicy(
   sourceNamespace: string,
   lastKnown: { service: ServiceInfo | undefined },
   track: Track,
-): OutboundPolicyInit | undefined {
+): EncodedPolicy | undefined {
   switch (target.kind) {
     case 'outside':
-      return egressFallback(target.address);
+      return encode(egressFallback(target.address));
     case 'undefined-port':
-      return undefinedPort(target);
-    case 'service': {
+      return encode(undefinedPort(target));
+    case 'service':
       if (target.address !== undefined && isTaken(index, target, target.address, track)) return undefined;
-      const parent = serviceParent(index, target, sourceNamespace, lastKnown, track);
-      return outboundPolicy(parent, inputs(index, parent, track));
-    }
+      return servicePolicy(index, target, sourceNamespace, lastKnown, track);
     case 'egress-network': {
       const parent = egressParent(index, target, sourceNamespace, track);
-      return parent === undefined ? undefined : outboundPolicy(parent, inputs(index, parent, track));
+      return parent === undefined ? undefined : parentPolicy(index, parent, track);
     }
   }
+}
+
+/** Shared by all namespaces that see no consumer route of their own, unless it rests on what only this stream remembers. */
+function servicePolicy(
+  index: PolicyIndex,
+  target: { readonly namespace: string; readonly name: string; readonly port: number },
+  sourceNamespace: string,
+  lastKnown: { service: ServiceInfo | undefined },
+  track: Track,
+): EncodedPolicy {
+  const { namespace, name, port } = target;
+  const parent = serviceParent(index, target, sourceNamespace, lastKnown, track);
+  const isRemembered = index.services.get(namespace, name) !== lastKnown.service;
+  const hasOwnRoutes = attachedRoutes(index, parent, track).some((route) => route.namespace !== namespace);
+  if (isRemembered || hasOwnRoutes) return parentPolicy(index, parent, track);
+  return index.shared.get(`${namespace}/${name}:${port}`, track, (sharedTrack) => parentPolicy(index, parent, sharedTrack));
+}
+
+function parentPolicy(index: PolicyIndex, parent: OutboundParent, track: Track): EncodedPolicy {
+  return encode(outboundPolicy(parent, inputs(index, parent, track)));
+}
+
+function encode(policy: OutboundPolicyInit): EncodedPolicy {
+  return encodePolicy(outbound.OutboundPolicySchema, policy);
 }
 
 /** Whether the address went to another Service. One that belongs to nobody may come back, so it does not count. */

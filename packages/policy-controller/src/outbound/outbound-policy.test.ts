@@ -152,7 +152,7 @@ function hazards(policy: VectorJson | undefined): string[] {
     if (!/^[a-z0-9-]+\.[a-z0-9-]+\.svc\.cluster\.local:[1-9][0-9]*$/.test(path)) found.push(`discovery path ${path}`);
   }
   for (const distribution of every(policy, 'random_available')) {
-    const { backends } = distribution as { readonly backends: readonly { readonly weight?: number }[] };
+    const { backends } = distribution as unknown as { readonly backends: readonly { readonly weight?: number }[] };
     if (!backends.some(({ weight }) => (weight ?? 0) > 0)) found.push('no weight');
   }
   for (const forward of every(policy, 'forward')) if (every(forward, 'port')[0] === undefined) found.push('forward to port 0');

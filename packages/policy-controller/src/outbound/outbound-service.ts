@@ -5,11 +5,11 @@
  * the new policy first.
  */
 import { GRPC_CODES, GrpcStatusError, type ServiceHandlers } from '@weft/grpc-server';
-import { outbound } from '@weft/proto';
+import type { outbound } from '@weft/proto';
 import type { Derivation } from '../index/dependency-graph.ts';
 import type { PolicyIndex } from '../index/policy-index.ts';
 import { streamPolicy } from '../index/policy-stream.ts';
-import { type PolicyValue, encodedDerivation } from '../index/policy-value.ts';
+import { type PolicyValue, policyDerivation } from '../index/policy-value.ts';
 import { derivePolicy, policyName } from './outbound-derivation.ts';
 import { type OutboundRequest, type OutboundTarget, parseOutboundRequest, resolveTarget } from './outbound-target.ts';
 import type { ServiceInfo } from './service-info.ts';
@@ -58,7 +58,7 @@ function derivation(
   { sourceNamespace }: OutboundRequest,
 ): Derivation<PolicyValue<typeof outbound.OutboundPolicySchema>> {
   const lastKnown: { service: ServiceInfo | undefined } = { service: undefined };
-  return encodedDerivation(outbound.OutboundPolicySchema, (track) => derivePolicy(index, target, sourceNamespace, lastKnown, track));
+  return policyDerivation((track) => derivePolicy(index, target, sourceNamespace, lastKnown, track));
 }
 
 /** Whether a change of EgressNetworks in a namespace may change which of them, if any, a target belongs to. */
