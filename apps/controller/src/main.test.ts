@@ -374,7 +374,7 @@ async function start(
     },
     call: (method, request) =>
       new Promise((resolve, reject) => {
-        const message = create(method.input, request);
+        const message = create(method.input, request as Record<string, unknown>);
         client.makeUnaryRequest(pathOf(method), encode(method.input), decode(method.output), message, (error, response) => {
           if (error !== null) reject(error);
           else resolve(response as MessageShape<(typeof method)['output']>);
@@ -383,11 +383,11 @@ async function start(
     stream(method, request, metadata = {}) {
       const headers = new Metadata();
       for (const [key, value] of Object.entries(metadata)) headers.set(key, value);
-      const message = create(method.input, request);
-      const call: ClientReadableStream<MessageShape<(typeof method)['output']>> = client.makeServerStreamRequest(
+      const message = create(method.input, request as Record<string, unknown>);
+      const call = client.makeServerStreamRequest(
         pathOf(method),
         encode(method.input),
-        decode(method.output),
+        decode(method.output) as (bytes: Buffer) => MessageShape<(typeof method)['output']>,
         message,
         headers,
       );

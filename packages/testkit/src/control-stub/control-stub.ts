@@ -98,7 +98,7 @@ export class ControlStub {
   private certify(request: identity.CertifyRequest): identity.CertifyResponse {
     const { issuerCertificatePem, issuerKeyPem } = this.config;
     const csr = parseCsr(request.certificateSigningRequest);
-    if ('error' in csr) throw new GrpcStatusError(GRPC_CODES.INVALID_ARGUMENT, String(csr.error));
+    if ('error' in csr) throw new GrpcStatusError(GRPC_CODES.INVALID_ARGUMENT, csr.error);
     const issuer = splitPem(issuerCertificatePem)[0]?.der as Buffer;
     const nowMs = Date.now();
     const leaf = createCertificate(
