@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What every part of the data path shares: time, chance and timers, passed in so that tests can hold them. */
-import { TimerWheel } from '@weft/net';
 
 export interface Clock {
   /** Monotonic milliseconds, with fractions. */

@@ -103,7 +103,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
       return;
     }
     if (this.isChunked) {
-      writeLastChunk(this.stream.out, trailers as FieldList | undefined);
+      writeLastChunk(this.stream.out, trailers);
       this.stream.schedule();
     }
     this.finishIfDone();

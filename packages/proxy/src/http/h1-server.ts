@@ -157,7 +157,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
 
   sendInterim(status: number, fields: Readonly<FieldList>): void {
     if (this.isResponseStarted || this.minorVersion === 0) return;
-    writeResponseHead(this.stream.out, status, undefined, 1, fields as FieldList);
+    writeResponseHead(this.stream.out, status, undefined, 1, fields);
     this.stream.schedule();
   }
 
@@ -211,7 +211,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       return;
     }
     if (this.isChunked) {
-      writeLastChunk(this.stream.out, trailers as FieldList | undefined);
+      writeLastChunk(this.stream.out, trailers);
       this.stream.schedule();
     }
     this.finishResponse();

@@ -19,7 +19,7 @@ import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
 import { addressText } from '../outbound/outbound-server.ts';
 import { requestFilters } from '../outbound/route-filters.ts';
 import type { Clock } from '../runtime.ts';
-import { Relay } from '../tcp/relay.ts';
+import { type Relay, startRelay } from '../tcp/relay.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import { type InboundClient, clientIdentity } from './client.ts';
 import { InboundExchange, type InboundExchangeDeps, withClientIdentity } from './inbound-exchange.ts';
@@ -134,7 +134,7 @@ export class PortStack {
           return;
         }
         waiting.release();
-        relay = new Relay(stream, upstream, (_error: NetError | undefined) => over());
+        relay = startRelay(stream, upstream, (_error: NetError | undefined) => over());
       },
       onError: () => {
         if (waiting.isClosed) return;

@@ -75,7 +75,7 @@ export class EndpointTransport {
     pending = connect(
       {
         host: address.ip,
-        port: hasTransportPort ? (address.opaqueTransportPort as number) : address.port,
+        port: hasTransportPort ? address.opaqueTransportPort : address.port,
         timeoutMs: config.connectTimeoutMs,
         ...(config.connectKeepAliveMs === undefined ? {} : { keepAliveMs: config.connectKeepAliveMs }),
         ...(config.connectUserTimeoutMs === undefined ? {} : { userTimeoutMs: config.connectUserTimeoutMs }),
@@ -113,11 +113,11 @@ export class EndpointTransport {
                 if (peer.alpn === TRANSPORT_ALPN) this.writeTransportHeader(secure, session);
                 callbacks.onReady(secure);
               },
-              onError: callbacks.onError,
+              onError: (error) => callbacks.onError(error),
             },
           );
         },
-        onError: callbacks.onError,
+        onError: (error) => callbacks.onError(error),
       },
     );
     return {

@@ -8,7 +8,7 @@ import type { ByteStream, NetError } from '@weft/net';
 import { type Backend, type Distribution, type Filter, type Meta, sniTable } from '@weft/routing';
 import type { OutboundTarget, Watched } from '../discovery/types.ts';
 import type { Clock } from '../runtime.ts';
-import { Relay } from '../tcp/relay.ts';
+import { startRelay } from '../tcp/relay.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import { HttpRouter, type HttpRouterDeps } from './http-router.ts';
 import { TcpBackend, type TcpBackendDeps } from './tcp-backend.ts';
@@ -124,7 +124,7 @@ export class OutboundStack {
     const cancel = backend.dial({
       onReady: (upstream, lease) => {
         waiting.release();
-        new Relay(stream, upstream, (error: NetError | undefined) => {
+        startRelay(stream, upstream, (error: NetError | undefined) => {
           lease.release();
           this.deps.countRoute('close', target, found.meta, error === undefined ? '' : 'unexpected');
           onClosed();

@@ -48,6 +48,11 @@ class RelayHalf implements ByteStreamSink {
   }
 }
 
+/** Relays between two streams until both are closed. Both get new sinks. */
+export function startRelay(a: ByteStream, b: ByteStream, onEnd: RelayEnd): Relay {
+  return new Relay(a, b, onEnd);
+}
+
 /** A running relay. */
 export class Relay {
   private readonly a: RelayHalf;
