@@ -6,7 +6,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { bootstrap } from './bootstrap.mjs';
 
+bootstrap();
 const isUnitOnly = process.argv.includes('--unit');
 const REPORTS = 'reports';
 mkdirSync(REPORTS, { recursive: true });
