@@ -125,6 +125,11 @@ export class H2Connection {
     return this.core.isGoawaySent || this.core.isGoawayReceived;
   }
 
+  /** The GOAWAY that names the last processed stream was sent: with no active streams left the connection may be closed. */
+  get isFinalGoawaySent(): boolean {
+    return this.core.isFinalGoawaySent;
+  }
+
   /** After a connection error or `close()`. */
   get isClosed(): boolean {
     return this.core.isClosed;

@@ -122,6 +122,11 @@ export class ConnectionCore implements SenderHost, StreamPort {
     if (this.isShutdownPingOut) this.goaway(H2_CODES.NO_ERROR);
   }
 
+  /** The GOAWAY that names the last stream is out: whatever the peer sent before it knew has been taken or refused. */
+  get isFinalGoawaySent(): boolean {
+    return this.isGoawaySent && !this.isShutdownPingOut;
+  }
+
   /** ACK of a PING: of the shutdown's, or of the owner's. */
   recvPong(high: number, low: number): void {
     if (this.isShutdownPingOut && high === SHUTDOWN_PING_HIGH && low === SHUTDOWN_PING_LOW) this.finishShutdown();

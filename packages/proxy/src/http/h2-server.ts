@@ -6,9 +6,12 @@
 import type { Buffer } from 'node:buffer';
 import type { FieldList } from '@weft/bytes';
 import { H2Connection, type H2ConnectionSink, type H2Options, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
-import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import { type ByteStream, type ByteStreamSink, type NetError, type TimerHandle, deadlines } from '@weft/net';
 import { fromH2, type ProxyRequestHead } from './request-head.ts';
 import { HTTP_1_0, type HttpHandler, type RequestSink, type ResponseHead, type ServerConnectionInfo, type ServerStream } from './types.ts';
+
+/** A draining connection waits this long for the peer to acknowledge that it has seen the first GOAWAY (RFC 9113 §6.8). */
+const SHUTDOWN_ACK_WAIT_MS = 5000;
 
 export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   readonly info: ServerConnectionInfo;
@@ -17,6 +20,7 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   private readonly handler: HttpHandler;
   private readonly now: () => number;
   private wantsClose = false;
+  private cancelShutdown: TimerHandle | undefined = undefined;
 
   constructor(stream: ByteStream, handler: HttpHandler, options: Partial<H2Options>, now: () => number) {
     this.stream = stream;
@@ -37,6 +41,10 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
     if (this.wantsClose) return;
     this.wantsClose = true;
     this.codec.shutdown();
+    this.cancelShutdown = deadlines.schedule(SHUTDOWN_ACK_WAIT_MS, () => {
+      this.codec.finishShutdown();
+      this.stream.schedule();
+    });
     this.stream.schedule();
   }
 
@@ -56,6 +64,7 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   onClose(_error: NetError | undefined): void {
+    this.cancelShutdown?.cancel();
     this.codec.close();
     this.handler.onConnectionClose();
   }
@@ -83,7 +92,8 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   private beforeFlush(): void {
     this.codec.isBlocked = this.stream.isBlocked;
     if (this.codec.flush()) this.stream.schedule();
-    if (this.wantsClose && this.codec.activeStreams === 0 && this.codec.isDraining) this.stream.end();
+    // Not before the final GOAWAY: a request that crossed the first one on the wire must still be taken.
+    if (this.wantsClose && this.codec.activeStreams === 0 && this.codec.isFinalGoawaySent) this.stream.end();
   }
 }
 
@@ -115,7 +125,7 @@ class H2ServerStream implements ServerStream, H2StreamSink {
     const fields: FieldList = [':status', statusText(head.status)];
     for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
     if (this.head.isOrigProto) {
-      fields.push('l5d-orig-proto', (head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1'));
+      fields.push('l5d-orig-proto', head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1');
     }
     this.handle.sendHeaders(fields, end);
   }
