@@ -128,7 +128,10 @@ describe('stream states', () => {
     fc.assert(
       fc.property(fc.commands(COMMANDS, { maxCommands: 12 }), (commands) => {
         const wrong: string[] = [];
-        fc.modelRun(() => ({ model: { send: 'head' as const, recv: 'head' as const }, real: { state: new StreamState(), wrong } }), commands);
+        fc.modelRun(
+          () => ({ model: { send: 'head' as const, recv: 'head' as const }, real: { state: new StreamState(), wrong } }),
+          commands,
+        );
         expect(wrong).toEqual([]);
       }),
       { numRuns: 2000 },

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+export { CONNECTION_ERRORS, MALFORMED_REQUESTS, ODD_REQUESTS, STREAM_ERRORS } from './bad-inputs.ts';
 export {
   blockFrame,
   continuationFrame,
