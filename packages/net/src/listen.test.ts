@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
+import net from 'node:net';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { expect, it } from 'vitest';
 import { listen } from './index.ts';
 
@@ -30,4 +32,34 @@ it('shares a port between listeners when asked to', async () => {
   expect(second.address).toEqual(first.address);
   first.close();
   second.close();
+});
+
+it('works in worker threads that share a port', async () => {
+  const start = async (port: number): Promise<{ worker: Worker; port: number }> => {
+    const worker = new Worker(new URL('testdata/worker-echo.ts', import.meta.url), {
+      workerData: { port },
+      execArgv: ['--conditions=weft-source'],
+    });
+    return { worker, port: await new Promise<number>((resolve, reject) => worker.on('message', resolve).on('error', reject)) };
+  };
+  const first = await start(0);
+  const second = await start(first.port);
+  const answers = await Promise.all(
+    Array.from(
+      { length: 20 },
+      (_, index) =>
+        new Promise<string>((resolve, reject) => {
+          const socket = net.connect(first.port, '127.0.0.1');
+          socket.on('error', reject);
+          socket.on('data', (chunk: Buffer) => {
+            resolve(chunk.toString());
+            socket.destroy();
+          });
+          socket.write(`message ${index}`);
+        }),
+    ),
+  );
+  expect(answers).toEqual(Array.from({ length: 20 }, (_, index) => `message ${index}`));
+  await first.worker.terminate();
+  await second.worker.terminate();
 });

@@ -46,6 +46,8 @@ export class SocketStream implements ByteStream {
   private sentEnd = false;
   private isDestroyed = false;
   private isDetached = false;
+  private sawClose = false;
+  private toldClose = false;
   private isDelivering = false;
   private isWriting = false;
   private inFlight: Buffer = EMPTY;
@@ -82,7 +84,9 @@ export class SocketStream implements ByteStream {
 
   setSink(sink: ByteStreamSink): void {
     const isFirst = this.sink === undefined;
+    if (this.toldClose) return;
     this.sink = sink;
+    if (this.sawClose) scheduleFlush(this);
     if (this.isDestroyed) return;
     if (this.held.length > 0 || (this.sawReadEnd && !this.toldReadEnd)) scheduleFlush(this);
     if (isFirst && !this.isPaused) startReading(this.socket);
@@ -123,14 +127,21 @@ export class SocketStream implements ByteStream {
     this.isDestroyed = true;
     this.held = [];
     this.out.discard();
-    if (options?.reset === true && handleOf(this.tcpSocket) !== undefined) this.tcpSocket.resetAndDestroy();
-    this.socket.destroy();
+    // libuv refuses a reset while a FIN is queued, and node:net would then leak the descriptor.
+    const canReset = handleOf(this.tcpSocket) !== undefined && (!this.sentEnd || this.socket.writableFinished);
+    if (options?.reset === true && canReset) {
+      // A TLS socket follows when this one has closed. Destroyed right away, it would free OpenSSL's state, perhaps under a callback of it.
+      this.tcpSocket.resetAndDestroy();
+    } else {
+      this.socket.destroy();
+    }
   }
 
   /** Called by the end-of-turn flush. */
   flush(): void {
     if (this.isDestroyed || this.isDetached) {
       this.out.discard();
+      if (this.sawClose) this.tellClose();
       return;
     }
     if (this.held.length > 0 || this.sawReadEnd) this.deliverHeld();
@@ -265,19 +276,25 @@ export class SocketStream implements ByteStream {
 
   private readonly handleClose = (): void => {
     this.isDestroyed = true;
+    this.sawClose = true;
     this.held = [];
     this.out.discard();
     netCounters.openStreams -= 1;
-    const { sink, onClosed } = this;
+    this.tellClose();
+  };
+
+  /** Waits for the first sink if there has been none. */
+  private tellClose(): void {
+    const { sink } = this;
+    if (sink === undefined || this.toldClose) return;
+    this.toldClose = true;
     this.sink = undefined;
-    this.onClosed = undefined;
     try {
-      onClosed?.(this.failure);
-      sink?.onClose(this.failure);
+      sink.onClose(this.failure);
     } catch (error) {
       reportInternalError('onClose', error);
     }
-  };
+  }
 }
 
 /** Reads one end of a socket; empty when the peer is already gone. */

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import net from 'node:net';
+import process from 'node:process';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, it } from 'vitest';
 import { configureNet, connect, listen, netCounters, poolStats } from './index.ts';
@@ -24,7 +25,10 @@ async function serve(onConnection: (stream: ByteStream) => void, more: { maxAcce
     host: '127.0.0.1',
     port: 0,
     originalDestination: false,
-    onConnection: (stream) => onConnection(stream),
+    onConnection: (stream) => {
+      open.push({ close: () => stream.destroy() });
+      onConnection(stream);
+    },
     onError: () => {},
     ...more,
   });
@@ -332,6 +336,93 @@ for (const mode of modes) {
     }
   });
 }
+
+it('tells a sink that comes late of the close', async () => {
+  let stream!: ByteStream;
+  const listener = await serve((accepted) => {
+    stream = accepted;
+    accepted.setSink(sinkOf({ onRead: () => {} }));
+  });
+  const client = await dial(listener);
+  await eventually(() => stream !== undefined);
+  client.destroy();
+  await eventually(() => client.isClosed && netCounters.openStreams <= 1);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const closes: string[] = [];
+  client.setSink(sinkOf({ onClose: () => closes.push('first') }));
+  expect(closes).toEqual([]);
+  await eventually(() => closes.length === 1);
+  client.setSink(sinkOf({ onClose: () => closes.push('second') }));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(closes).toEqual(['first']);
+});
+
+it('closes also when reset is asked for while the FIN is on its way', async () => {
+  const turns = (count: number, then: () => void): void => void setImmediate(count === 0 ? then : () => turns(count - 1, then));
+  await eventually(() => netCounters.openStreams === 0);
+  let closes = 0;
+  const listener = await serve((stream) => {
+    stream.setSink(sinkOf({ onClose: () => void (closes += 1) }));
+    stream.end();
+    const reset = (): void => stream.destroy({ reset: true });
+    turns(closes % 4, () => process.nextTick(reset));
+    turns(closes % 3, reset);
+  });
+  for (let i = 0; i < 24; i++) {
+    const socket = await rawDial(listener, { allowHalfOpen: true });
+    socket.resume();
+    await eventually(() => closes === i + 1);
+    socket.destroy();
+  }
+  expect(netCounters.openStreams).toBe(0);
+});
+
+it('survives streams that do anything at any time', async () => {
+  configureNet({ writeHighWaterBytes: 20_000 });
+  await eventually(() => netCounters.openStreams === 0);
+  const block = Buffer.alloc(100_000, 1);
+  let opened = 0;
+  let closed = 0;
+  const own = (stream: ByteStream): void => {
+    opened += 1;
+    const act = (): void => {
+      const dice = Math.random();
+      if (dice < 0.03) stream.destroy();
+      else if (dice < 0.06) stream.destroy({ reset: true });
+      else if (dice < 0.08) stream.end();
+      else if (dice < 0.09) throw new Error('random');
+      else if (dice < 0.2) {
+        stream.pauseReading();
+        setTimeout(() => stream.resumeReading(), Math.random() * 5);
+      }
+    };
+    stream.setSink({
+      onRead: (chunk, start, end) => {
+        if (!stream.isClosed) {
+          stream.out.writeBytes(block, 0, Math.floor(Math.random() ** 4 * block.length));
+          stream.schedule();
+        }
+        if (Math.random() < 0.05) stream.unread(chunk, start, Math.min(end, start + 100));
+        act();
+      },
+      onReadEnd: () => stream.end(),
+      onDrain: act,
+      onClose: () => void (closed += 1),
+    });
+    stream.out.writeBytes(block, 0, 100);
+    stream.schedule();
+    setTimeout(() => stream.destroy({ reset: Math.random() < 0.5 }), Math.random() * 200);
+  };
+  const listener = await serve(own);
+  for (let round = 0; round < 10; round++) {
+    const streams = await Promise.all(Array.from({ length: 30 }, () => dial(listener)));
+    for (const stream of streams) own(stream);
+  }
+  // A connection may be reset before it is accepted, so the servers' side is not always opened.
+  await eventually(() => opened >= 300 && closed === opened);
+  expect(netCounters.openStreams).toBe(0);
+  await eventually(() => poolStats().borrowedBytes === 0);
+});
 
 it('puts everything of a turn into one write', async () => {
   const chunks: number[] = [];

@@ -151,10 +151,9 @@ abstract class Handshake implements PendingConnection {
   /** The handshake is complete. Called within OpenSSL's callback, before anything of the application is read. */
   secured(tlsSocket: TLSSocket): void {
     const { tcpSocket } = this;
-    if (this.phase !== RUNNING || tcpSocket === undefined) {
-      tlsSocket.destroy();
-      return;
-    }
+    // Cancelled or failed: the TCP socket has been destroyed, and the TLS socket follows it. Destroyed here, within the callback of
+    // OpenSSL, it would free the state that OpenSSL is using.
+    if (this.phase !== RUNNING || tcpSocket === undefined) return;
     let verdict: TlsPeer | NetError;
     try {
       verdict = this.judge(tlsSocket);
@@ -242,8 +241,8 @@ class ServerHandshake extends Handshake {
     if (server.listenerCount('secureConnection') === 0) {
       server.on('secureConnection', (tlsSocket) => {
         const handshake = handshakeOf(tlsSocket);
-        // Unknown can only mean that Node's insides have changed: fail closed.
-        if (handshake === undefined) tlsSocket.destroy();
+        // Unknown can only mean that Node's insides have changed: fail closed, but not within OpenSSL's callback.
+        if (handshake === undefined) setImmediate(() => tlsSocket.destroy());
         else handshake.secured(tlsSocket);
       });
       server.on('tlsClientError', (error, tlsSocket) => handshakeOf(tlsSocket)?.failed(error));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Buffer } from 'node:buffer';
 import net from 'node:net';
+import process from 'node:process';
 import tls from 'node:tls';
 import { createTestMesh, type LeafOverrides, type TestLeaf } from '@weft/pki/testing';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -614,6 +615,155 @@ describe('the books', () => {
     await new Promise((resolve) => bad.on('close', resolve));
     expect(reports).toEqual(['onSecure']);
     expect(await roundTrip(secureOf(await dialTls(server.listener, clientContext())).stream, 'ok')).toBe('ok');
+  });
+
+  for (const place of ['onRead', 'onReadEnd', 'onDrain', 'onBeforeFlush'] as const) {
+    it(`ends only the one TLS connection when ${place} throws`, async () => {
+      const reports: string[] = [];
+      configureNet({ onInternalError: (where) => reports.push(where), writeHighWaterBytes: 1_000 });
+      let isFirst = true;
+      let closes = 0;
+      const server = await serveTls(serverContext(), {
+        onSecure: (stream) => {
+          if (!isFirst) {
+            echo(stream);
+            return;
+          }
+          isFirst = false;
+          const bomb = (): never => {
+            throw new Error('boom');
+          };
+          const sink = sinkOf({ onClose: () => void (closes += 1) });
+          if (place === 'onBeforeFlush') stream.onBeforeFlush = bomb;
+          else sink[place] = bomb;
+          stream.setSink(sink);
+          stream.out.writeBytes(Buffer.alloc(5_000), 0, 5_000);
+          stream.schedule();
+        },
+      });
+      // Words in the same flight as the end of the handshake, so that onRead runs within the callback of OpenSSL.
+      const bad = foreignClient(server.listener, {});
+      bad.on('data', () => {});
+      bad.end('x');
+      await eventually(() => closes === 1);
+      expect(reports).toEqual([place]);
+      expect(await roundTrip(secureOf(await dialTls(server.listener, clientContext())).stream, 'ok')).toBe('ok');
+    });
+  }
+
+  it('lets a sink end or destroy its stream from within any call', async () => {
+    const actions: ((stream: ByteStream) => void)[] = [
+      (stream) => stream.destroy(),
+      (stream) => stream.destroy({ reset: true }),
+      (stream) => stream.end(),
+    ];
+    for (const act of actions) {
+      for (const place of ['onSecure', 'onRead'] as const) {
+        let closes = 0;
+        const server = await serveTls(serverContext(), {
+          onSecure: (stream) => {
+            stream.setSink(
+              sinkOf({ onRead: () => place === 'onRead' && act(stream), onReadEnd: () => stream.end(), onClose: () => void (closes += 1) }),
+            );
+            if (place === 'onSecure') act(stream);
+          },
+        });
+        const socket = foreignClient(server.listener, {});
+        socket.on('data', () => {});
+        socket.write('x');
+        await new Promise((resolve) => socket.on('close', resolve));
+        await eventually(() => closes === 1);
+      }
+    }
+    expect(netCounters.handshakesInFlight).toBe(0);
+  });
+
+  it('calls nothing after cancel, at whatever moment it comes', async () => {
+    const moments: ((cancel: () => void) => void)[] = [
+      (cancel) => cancel(),
+      (cancel) => process.nextTick(cancel),
+      (cancel) => setImmediate(cancel),
+      ...[0, 1, 1, 2, 2, 3, 4].map((delayMs) => (cancel: () => void) => void setTimeout(cancel, delayMs)),
+    ];
+    let callsAfterCancel = 0;
+    const guard = (): { isCancelled: boolean; onSecure: (stream: ByteStream) => void; onError: () => void } => {
+      const state = {
+        isCancelled: false,
+        onSecure: (stream: ByteStream) => {
+          if (state.isCancelled) callsAfterCancel += 1;
+          echo(stream);
+        },
+        onError: () => {
+          if (state.isCancelled) callsAfterCancel += 1;
+        },
+      };
+      return state;
+    };
+    const context = serverContext();
+    let nextMoment = 0;
+    const listener = await listen({
+      host: '127.0.0.1',
+      port: 0,
+      originalDestination: false,
+      onConnection: (plain) => {
+        const sink = sinkOf({
+          onRead: (chunk, start, end) => {
+            plain.unread(chunk, start, end);
+            const state = guard();
+            const pending = acceptTls(plain, context, {}, state);
+            moments[nextMoment++ % moments.length]?.(() => {
+              state.isCancelled = true;
+              pending.cancel();
+            });
+          },
+        });
+        plain.setSink(sink);
+      },
+      onError: () => {},
+    });
+    open.push(listener);
+    await Promise.all(
+      Array.from({ length: 5 * moments.length }, (_, index) => {
+        const state = guard();
+        return new Promise<void>((resolve) => {
+          connect(
+            { host: '127.0.0.1', port: listener.address.port, timeoutMs: 5_000 },
+            {
+              onConnect: (plain) => {
+                const pending = connectTls(plain, clientContext(), { serverName, expectedIdentity: serverName }, state);
+                moments[Math.floor(index / 5)]?.(() => {
+                  state.isCancelled = true;
+                  pending.cancel();
+                  resolve();
+                });
+              },
+              onError: () => resolve(),
+            },
+          );
+        });
+      }),
+    );
+    await eventually(() => netCounters.handshakesInFlight + netCounters.handshakesQueued === 0);
+    expect(callsAfterCancel).toBe(0);
+  });
+
+  it('survives a ClientHello with any byte changed', async () => {
+    const server = await serveTls(serverContext(), { timeoutMs: 200 });
+    const hello = await captureClientHello();
+    const count = 120;
+    for (let i = 0; i < count; i++) {
+      const mutated = Buffer.from(hello);
+      const at = Math.floor((i * hello.length) / count);
+      mutated[at] = ((mutated[at] ?? 0) + 1 + (i % 255)) & 0xff;
+      const socket = net.connect(server.listener.address.port, '127.0.0.1');
+      socket.on('error', () => {});
+      socket.resume();
+      socket.write(mutated);
+    }
+    await eventually(() => server.outcomes.length === count);
+    expect(server.outcomes.filter((outcome) => 'peer' in outcome)).toEqual([]);
+    expect(await roundTrip(secureOf(await dialTls(server.listener, clientContext())).stream, 'ok')).toBe('ok');
+    expect(netCounters.handshakesInFlight).toBe(0);
   });
 
   it('counts no open stream when all are closed', async () => {
