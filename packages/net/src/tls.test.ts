@@ -493,6 +493,10 @@ describe('a server faced with bad input', () => {
       bytes: async () => Buffer.concat([await captureClientHello(), await captureClientHello()]),
     },
     {
+      name: 'a record longer than TLS allows',
+      bytes: () => Promise.resolve(Buffer.concat([Buffer.from([22, 3, 1, 0xff, 0xff, 1]), Buffer.alloc(65_534)])),
+    },
+    {
       name: 'a ClientHello of another handshake type',
       bytes: async () => {
         const hello = await captureClientHello();
@@ -515,7 +519,32 @@ describe('a server faced with bad input', () => {
     });
   }
 
-  it('completes a handshake whose ClientHello arrives cut at any place', async () => {
+  it('answers a ClientHello cut at any byte', async () => {
+    configureNet({ maxHandshakeStartsPerTurn: 64, maxConcurrentHandshakes: 4_096 });
+    const server = await serveTls(serverContext());
+    const hello = await captureClientHello();
+    const cuts = Array.from({ length: hello.length - 1 }, (_, index) => index + 1).filter((cut) => cut < 100 || cut % 5 === 0);
+    const answers = await Promise.all(
+      cuts.map(
+        (cut) =>
+          new Promise<number | undefined>((resolve) => {
+            const socket = net.connect({ port: server.listener.address.port, host: '127.0.0.1', noDelay: true });
+            socket.on('error', () => resolve(undefined));
+            socket.once('data', (chunk: Buffer) => {
+              socket.destroy();
+              resolve(chunk[0]);
+            });
+            socket.write(hello.subarray(0, cut));
+            setTimeout(() => socket.write(hello.subarray(cut)), 20);
+          }),
+      ),
+    );
+    // 22: a handshake record, not an alert (21).
+    expect(answers).toEqual(cuts.map(() => 22));
+    await eventually(() => server.outcomes.length === cuts.length);
+  });
+
+  it('completes a handshake whose ClientHello arrives in two pieces', async () => {
     const server = await serveTls(serverContext());
     const cuts = [1, 2, 3, 4, 5, 6, 9, 10, 11, 43, 44, 76, 80, 200, 517, 1_000, 1_300];
     for (const cut of cuts) {
