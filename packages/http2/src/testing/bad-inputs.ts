@@ -140,11 +140,11 @@ export const MALFORMED_REQUESTS: readonly (readonly [string, FieldList])[] = [
 export const ODD_REQUESTS: readonly (readonly [string, FieldList])[] = [
   ['no :authority but host', [':method', 'GET', ':scheme', 'http', ':path', '/', 'host', 'a']],
   ['neither :authority nor host', [':method', 'GET', ':scheme', 'http', ':path', '/']],
-  ['OPTIONS *', [':method', 'OPTIONS', ':scheme', 'http', ':path', '*']],
+  ['OPTIONS *', [':method', 'OPTIONS', ':scheme', 'http', ':authority', 'a', ':path', '*']],
   ['CONNECT', [':method', 'CONNECT', ':authority', 'a:443']],
   ['te: trailers', [...GET, 'te', 'trailers']],
   ['a tab and high octets in a value', [...GET, 'a', 'b\tc\xff']],
   ['whitespace around a value', [...GET, 'a', ' b ']],
-  ['a path of odd characters', [':method', 'GET', ':scheme', 'http', ':path', '/%2e%2e//;a=\\|"{}?\xe9']],
+  ['a path of odd characters', [':method', 'GET', ':scheme', 'http', ':authority', 'a', ':path', '/%2e%2e//;a=\\|"{}?\xe9']],
   ['an IPv6 authority', [':method', 'GET', ':scheme', 'http', ':authority', '[::1]:80', ':path', '/']],
 ];
