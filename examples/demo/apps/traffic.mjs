@@ -3,7 +3,7 @@
 import http from 'node:http';
 import net from 'node:net';
 import { credentials, makeClientConstructor } from '@grpc/grpc-js';
-import WebSocket from 'ws';
+import { WebSocket } from 'ws';
 import { Feed } from './feed-contract.mjs';
 
 const [kind, rate = '50'] = process.argv.slice(2);
