@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { create, fromBinary, toBinary, type DescMessage, type DescMethod, type MessageShape } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata, type ClientReadableStream, type ServiceError } from '@grpc/grpc-js';
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { createLocalTokenIssuer, generateKey, verifyChain } from '@weft/pki';
 import { createTestAuthority, createTestMesh, type TestAuthority } from '@weft/pki/testing';
 import { createMemorySource, EndpointSliceKind, serveKubernetesApi, type ResourceInput } from '@weft/resources';

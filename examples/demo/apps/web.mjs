@@ -22,7 +22,7 @@ function askApi(path) {
   });
 }
 
-const server = http.createServer(async (request, response) => {
+async function answer(request, response) {
   if (request.url === '/healthz') {
     response.end('ok\n');
     return;
@@ -35,7 +35,9 @@ const server = http.createServer(async (request, response) => {
     response.statusCode = 502;
     response.end(`${error.message}\n`);
   }
-});
+}
+
+const server = http.createServer((request, response) => void answer(request, response));
 server.keepAliveTimeout = 60_000;
 server.listen(8080);
 // Answer what is in flight, then end.

@@ -141,7 +141,7 @@ for (const mode of modes) {
         const text: string[] = [];
         stream.setSink(
           sinkOf({
-            onRead: (chunk, start, end) => text.push(chunk.latin1Slice(start, end)),
+            onRead: (chunk, start, end) => text.push(chunk.toString('latin1', start, end)),
             onReadEnd: () => {
               setTimeout(() => {
                 stream.out.writeLatin1(`got ${text.join('')}`);
@@ -166,7 +166,7 @@ for (const mode of modes) {
       const listener = await serve((stream) => {
         stream.setSink(
           sinkOf({
-            onRead: (chunk, start, end) => got.push(chunk.latin1Slice(start, end)),
+            onRead: (chunk, start, end) => got.push(chunk.toString('latin1', start, end)),
             onClose: (error) => (closed = error),
           }),
         );
@@ -275,7 +275,7 @@ for (const mode of modes) {
       let isDone = false;
       const listener = await serve((stream) => {
         const second = sinkOf({
-          onRead: (chunk, start, end) => got.push(chunk.latin1Slice(start, end)),
+          onRead: (chunk, start, end) => got.push(chunk.toString('latin1', start, end)),
           onReadEnd: () => (isDone = true),
         });
         stream.setSink(

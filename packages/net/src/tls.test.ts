@@ -164,7 +164,7 @@ function roundTrip(stream: ByteStream, text: string): Promise<string> {
     stream.setSink(
       sinkOf({
         onRead: (chunk, start, end) => {
-          got += chunk.latin1Slice(start, end);
+          got += chunk.toString('latin1', start, end);
           if (got.length >= text.length) resolve(got);
         },
         onClose: (error) => reject(new Error(error?.code ?? 'closed')),
@@ -310,7 +310,7 @@ describe('between two of us', () => {
         let got = '';
         stream.setSink(
           sinkOf({
-            onRead: (chunk, start, end) => (got += chunk.latin1Slice(start, end)),
+            onRead: (chunk, start, end) => (got += chunk.toString('latin1', start, end)),
             onReadEnd: () => {
               order.push(`server saw end after ${got}`);
               setTimeout(() => {
@@ -327,7 +327,7 @@ describe('between two of us', () => {
     let got = '';
     stream.setSink(
       sinkOf({
-        onRead: (chunk, start, end) => (got += chunk.latin1Slice(start, end)),
+        onRead: (chunk, start, end) => (got += chunk.toString('latin1', start, end)),
         onReadEnd: () => order.push(`client saw end after ${got}`),
         onClose: () => order.push('client closed'),
       }),
