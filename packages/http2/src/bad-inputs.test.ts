@@ -384,13 +384,22 @@ describe('floods', () => {
     for (let i = 0; i < 1000; i++) expect(peer.send(dataFrame(1, ''), dataFrame(1, 'x'))).toBe(true);
   });
 
-  it('of interim heads end the connection', () => {
-    const peer = new ScriptedPeer({ role: 'client', limits: { maxControlFrames: 5000 } }).open();
+  it('of interim heads end the stream', () => {
+    const peer = new ScriptedPeer({ role: 'client', limits: { maxInterimHeads: 10 } }).open();
     peer.request(GET, true);
+    peer.recv();
+    for (let i = 0; i < 20; i++) expect(peer.send(headersFrame(1, [':status', '103']))).toBe(true);
+    expect(peer.recv()).toEqual(['RST_STREAM 1 ENHANCE_YOUR_CALM']);
+    expect(peer.events()).toHaveLength(11);
+  });
+
+  it('of small DATA frames end the connection', () => {
+    const peer = server({ role: 'server', limits: { maxSmallDataFrames: 1000 } });
+    peer.send(headersFrame(1, POST));
     let count = 0;
-    for (; count < 1000 && peer.send(headersFrame(1, [':status', '103'])); count++);
-    expect(count).toBeLessThanOrEqual(100);
-    expect(peer.connection.error?.code).toBe(H2_CODES.ENHANCE_YOUR_CALM);
+    for (; count < 5000 && peer.send(dataFrame(1, 'x')); count++);
+    expect(count).toBe(1000);
+    expect(peer.recv().at(-1)).toBe('GOAWAY 1 ENHANCE_YOUR_CALM');
   });
 });
 
@@ -411,6 +420,39 @@ describe('limits of streams', () => {
     const peer = server({ role: 'server', limits: { maxConcurrentStreams: 1 } });
     peer.send(headersFrame(1, GET, END), headersFrame(3, GET, END));
     expect(peer.recv()).toEqual(['RST_STREAM 3 REFUSED_STREAM']);
+  });
+
+  it('heads held by open streams are bounded together (CVE-2026-47774)', () => {
+    const peer = server({ role: 'server', limits: { maxOpenHeadBytes: 10_000 } });
+    const fields = [...GET, 'x', 'y'.repeat(3000)];
+    for (let id = 1; id < 20; id += 2) peer.send(headersFrame(id, fields, END));
+    expect(peer.connection.activeStreams).toBe(4);
+    expect(peer.recv()[0]).toBe('RST_STREAM 9 REFUSED_STREAM');
+    for (const id of [1, 3]) peer.stream(id).sendHeaders([':status', '200'], true);
+    peer.recv();
+    peer.send(headersFrame(21, fields, END));
+    expect(peer.recv()).toEqual([]);
+  });
+
+  it('before the SETTINGS of a server, a client opens no more than a hundred', () => {
+    const peer = new ScriptedPeer({ role: 'client' });
+    while (peer.request(GET, true) !== undefined);
+    expect(peer.connection.activeStreams).toBe(100);
+    peer.send(settingsFrame());
+    expect(peer.connection.canRequest).toBe(true);
+  });
+
+  it('a client that cancelled very many streams ignores what still comes on any of them', () => {
+    const peer = new ScriptedPeer({ role: 'client' }).open();
+    for (let i = 0; i < 5000; i++) peer.request(GET, true)?.reset(H2_CODES.CANCEL);
+    peer.recv();
+    for (const id of [1, 3, 4999, 9999]) {
+      expect(peer.send(headersFrame(id, [':status', '200']), dataFrame(id, 'x'), rstStreamFrame(id, 0), windowUpdateFrame(id, 1))).toBe(
+        true,
+      );
+    }
+    expect(peer.recv()).toEqual([]);
+    expect(peer.events()).toEqual([]);
   });
 
   it('a reset stream makes room at once', () => {

@@ -78,7 +78,7 @@ export class H2Connection {
     return this.core.table.size;
   }
 
-  /** SETTINGS_MAX_CONCURRENT_STREAMS of the peer; Infinity while it announced none. */
+  /** SETTINGS_MAX_CONCURRENT_STREAMS of the peer; Infinity where it announces none; 100 before its SETTINGS. */
   get peerMaxConcurrentStreams(): number {
     return this.core.sender.peer.maxConcurrentStreams;
   }

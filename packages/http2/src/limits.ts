@@ -8,13 +8,17 @@ import type { H2Limits } from './types.ts';
 /** The limits in force where `H2Options.limits` names none. */
 export const DEFAULT_H2_LIMITS: H2Limits = {
   maxConcurrentStreams: 10_000,
+  maxOpenHeadBytes: 16_777_216,
   maxFieldCount: 256,
   maxContinuationFrames: 8,
   maxPeerResets: 2000,
   maxLocalResets: 500,
   resetWindowMs: 10_000,
   maxEmptyDataFrames: 100,
-  maxControlFrames: 2000,
+  maxSmallDataFrames: 1_000_000,
+  maxInterimHeads: 1000,
+  // grpc-go measures bandwidth by PING, thousands of times a second on a fast path.
+  maxControlFrames: 100_000,
   controlWindowMs: 10_000,
   maxPendingControlBytes: 65_536,
   streamSendMarkBytes: 65_536,

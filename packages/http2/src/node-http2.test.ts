@@ -220,6 +220,7 @@ describe('our client and a node server', () => {
       stream.end(String(headers[':path']));
     });
     const driven = await ourClient(port);
+    await until(() => driven.connection.peerMaxConcurrentStreams === 500);
     const exchanges = Array.from({ length: 400 }, (_, i) => send(driven, [':path', `/${i}`], undefined, 0));
     await until(() => exchanges.every((exchange) => exchange.isDone));
     expect(exchanges.map((exchange) => exchange.text)).toEqual(exchanges.map((_, i) => `/${i}`));

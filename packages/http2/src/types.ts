@@ -8,7 +8,10 @@ import type { ByteWriter, FieldList } from '@weft/bytes';
 /** RFC 9113 §7 error codes. */
 export type H2Code = number;
 
-/** What a stream tells its owner. All calls come from inside `H2Connection.recv` or `flush`. Views are valid during the call only. */
+/**
+ * What a stream tells its owner. All calls come from inside `H2Connection.recv`, `flush` or `close`. Views are valid during the
+ * call only. Field lists may be kept, but never changed: equal heads share one list, which also makes identity a good cache key.
+ */
 export interface H2StreamSink {
   /** Response head (client), pseudo-fields first. `status` 1xx heads come through `onInterim`. Never called on servers. */
   onHeaders(fields: Readonly<FieldList>, endStream: boolean): void;
@@ -79,6 +82,8 @@ export interface H2Options {
 export interface H2Limits {
   /** Streams a peer may have open at once, announced or not; the next is refused with REFUSED_STREAM. */
   readonly maxConcurrentStreams: number;
+  /** Header lists of the streams a peer has open, in RFC 9113 §10.5.1 bytes; beyond it new streams are refused with REFUSED_STREAM. */
+  readonly maxOpenHeadBytes: number;
   readonly maxFieldCount: number;
   readonly maxContinuationFrames: number;
   /** RST_STREAM received, and RST_STREAM we were made to send, tolerated per window of `resetWindowMs`. */
@@ -87,7 +92,11 @@ export interface H2Limits {
   readonly resetWindowMs: number;
   /** Empty DATA frames without END_STREAM, in a row over the connection. */
   readonly maxEmptyDataFrames: number;
-  /** SETTINGS, PING, PRIORITY and unknown frames per `controlWindowMs`. */
+  /** DATA frames of less than 64 bytes, without END_STREAM, per `controlWindowMs`. */
+  readonly maxSmallDataFrames: number;
+  /** Interim (1xx) heads per stream; the next resets it with ENHANCE_YOUR_CALM. */
+  readonly maxInterimHeads: number;
+  /** SETTINGS (each counts as 50), PING, PRIORITY and unknown frames per `controlWindowMs`. */
   readonly maxControlFrames: number;
   readonly controlWindowMs: number;
   /** Control frames waiting to be written (ACKs a peer does not read). */

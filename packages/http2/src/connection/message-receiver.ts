@@ -12,7 +12,6 @@ import { DEFAULT_HEADER_TABLE_BYTES } from '../frame/settings.ts';
 import { BlockAssembler } from '../message/block-assembler.ts';
 import { NO_CONTENT_LENGTH } from '../message/field-section.ts';
 import { hasNoContent, isInterimStatus, isRequestSection, isResponseSection, isTrailerSection } from '../message/message-rules.ts';
-import type { RateWindow } from '../rate-window.ts';
 import { ANY_LENGTH, H2Stream } from '../stream/stream.ts';
 import { CAUSE_LOCAL_RESET, HALF_CLOSED, HALF_HEAD } from '../stream/stream-state.ts';
 import type { H2Code } from '../types.ts';
@@ -24,9 +23,6 @@ const BLOCK_OF_OPEN_STREAM = 1;
 const BLOCK_IGNORED = 2;
 type BlockUse = typeof BLOCK_OF_NEW_STREAM | typeof BLOCK_OF_OPEN_STREAM | typeof BLOCK_IGNORED;
 
-/** Interim heads are passed on, so each costs more than a control frame. */
-const INTERIM_WEIGHT = 50;
-
 /** What a server answers to a head over the limits (RFC 6585 §5). */
 const TOO_LARGE: Readonly<FieldList> = [':status', '431', 'content-length', '0'];
 
@@ -34,18 +30,16 @@ const TOO_LARGE: Readonly<FieldList> = [':status', '431', 'content-length', '0']
 export class MessageReceiver {
   private readonly core: ConnectionCore;
   private readonly reader: FrameReader;
-  private readonly controlRate: RateWindow;
   private readonly blocks: BlockAssembler;
   private blockStreamId = 0;
   private blockUse: BlockUse = BLOCK_IGNORED;
   private isBlockEndStream = false;
   private continuationCount = 0;
 
-  constructor(core: ConnectionCore, reader: FrameReader, controlRate: RateWindow) {
+  constructor(core: ConnectionCore, reader: FrameReader) {
     const { options } = core;
     this.core = core;
     this.reader = reader;
-    this.controlRate = controlRate;
     this.blocks = new BlockAssembler(DEFAULT_HEADER_TABLE_BYTES, options.maxHeaderListBytes, options.limits.maxFieldCount);
   }
 
@@ -125,7 +119,9 @@ export class MessageReceiver {
       return;
     }
     table.lastPeerId = streamId;
-    if (table.size >= Math.min(options.maxConcurrentStreams ?? Infinity, options.limits.maxConcurrentStreams)) {
+    const { limits } = options;
+    const maxStreams = Math.min(options.maxConcurrentStreams ?? Infinity, limits.maxConcurrentStreams);
+    if (table.size >= maxStreams || table.openHeadBytes > limits.maxOpenHeadBytes) {
       core.refuseId(streamId);
       return;
     }
@@ -145,6 +141,7 @@ export class MessageReceiver {
     const stream = new H2Stream(streamId, core, sender.peer.initialWindowBytes, core.recvWindowBytes, section.method, undefined);
     // After CONNECT the data is a tunnel's, of no announced length (RFC 9110 §9.3.6).
     stream.expectedBytes = stream.isConnectRequest ? ANY_LENGTH : section.contentLength;
+    stream.headBytes = section.listBytes;
     stream.state.recvHead(isEnd);
     table.open(stream);
     counters.streamsOpened++;
@@ -176,9 +173,10 @@ export class MessageReceiver {
     } else if (isInterimStatus(section)) {
       if (stream.state.recvInterim(isEnd) !== H2_CODES.NO_ERROR) {
         this.recvMalformed(stream);
+      } else if (++stream.interimCount > core.options.limits.maxInterimHeads) {
+        core.resetForPeer(stream, H2_CODES.ENHANCE_YOUR_CALM);
       } else {
         stream.sink?.onInterim(section.fields);
-        if (!this.controlRate.add(INTERIM_WEIGHT, core.nowMs)) core.failFlood('too many interim heads');
       }
     } else {
       stream.expectedBytes = expectedBytes(stream, section.status, section.contentLength);

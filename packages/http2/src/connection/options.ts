@@ -16,8 +16,21 @@ export interface ResolvedOptions extends H2Options {
 const DEFAULT_CONNECTION_WINDOW_BYTES = 1_048_576;
 const DEFAULT_MAX_HEADER_LIST_BYTES = 16_384;
 
-/** Fills in the defaults. Throws H2UsageError for values that RFC 9113 §6.5.2 does not allow. */
+let latestInput: (Partial<H2Options> & Pick<H2Options, 'role'>) | undefined;
+let latestResolved: ResolvedOptions | undefined;
+
+/**
+ * Fills in the defaults. Throws H2UsageError for values that RFC 9113 §6.5.2 does not allow. Connections made with the same
+ * options object share the result, so it must not be changed in between.
+ */
 export function resolveOptions(options: Partial<H2Options> & Pick<H2Options, 'role'>): ResolvedOptions {
+  if (options === latestInput && latestResolved !== undefined) return latestResolved;
+  latestResolved = fillOptions(options);
+  latestInput = options;
+  return latestResolved;
+}
+
+function fillOptions(options: Partial<H2Options> & Pick<H2Options, 'role'>): ResolvedOptions {
   const resolved: ResolvedOptions = {
     role: options.role,
     initialStreamWindowBytes: options.initialStreamWindowBytes ?? DEFAULT_WINDOW_BYTES,

@@ -36,6 +36,9 @@ import { MessageReceiver } from './message-receiver.ts';
 /** A SETTINGS frame costs more than others of its kind: it may touch every stream. */
 const SETTINGS_WEIGHT = 50;
 
+/** DATA with less is counted: its framing costs more than it brings. */
+const SMALL_DATA_BYTES = 64;
+
 /** Takes the peer's bytes. */
 export class Receiver implements FrameHandler {
   private readonly core: ConnectionCore;
@@ -44,7 +47,9 @@ export class Receiver implements FrameHandler {
   private readonly window: RecvWindow;
   private readonly controlRate: RateWindow;
   private readonly peerResetRate: RateWindow;
+  private readonly smallDataRate: RateWindow;
   private isSettingsSeen = false;
+  private isPeerKnown = false;
   private isSettingsAcked = false;
   private emptyDataCount = 0;
   /** The stream of the DATA frame being read; undefined when its data is thrown away. */
@@ -58,7 +63,8 @@ export class Receiver implements FrameHandler {
     this.window = new RecvWindow(options.initialConnectionWindowBytes);
     this.controlRate = new RateWindow(options.limits.maxControlFrames, options.limits.controlWindowMs);
     this.peerResetRate = new RateWindow(options.limits.maxPeerResets, options.limits.resetWindowMs);
-    this.messages = new MessageReceiver(core, this.reader, this.controlRate);
+    this.smallDataRate = new RateWindow(options.limits.maxSmallDataFrames, options.limits.controlWindowMs);
+    this.messages = new MessageReceiver(core, this.reader);
   }
 
   /** See `H2Connection.recv`. */
@@ -120,6 +126,9 @@ export class Receiver implements FrameHandler {
       if (this.emptyDataCount > core.options.limits.maxEmptyDataFrames) return this.failFlood('too many empty DATA frames');
     } else {
       this.emptyDataCount = 0;
+      if (dataBytes < SMALL_DATA_BYTES && !isEndStream && !this.smallDataRate.add(1, core.nowMs)) {
+        return this.failFlood('too many small DATA frames');
+      }
     }
     const stream = core.table.find(streamId);
     if (stream === undefined) {
@@ -222,6 +231,10 @@ export class Receiver implements FrameHandler {
       return this.countControl(1);
     }
     const { sender } = core;
+    if (!this.isPeerKnown) {
+      this.isPeerKnown = true;
+      sender.peer.maxConcurrentStreams = Infinity;
+    }
     const windowBefore = sender.peer.initialWindowBytes;
     const code = sender.peer.recvPayload(chunk, start, end, !core.isServer);
     if (code !== H2_CODES.NO_ERROR) return this.fail(code, 'SETTINGS out of range');

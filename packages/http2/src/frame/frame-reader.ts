@@ -46,10 +46,11 @@ export class FrameReader {
   private readonly maxFrameBytes: number;
   private state: ReaderState;
   private prefaceBytes = 0;
-  /** A header that spans chunks, or the payload of a gathered frame. */
+  /** The payload of a frame that spans chunks. */
   private gathered: Buffer = EMPTY;
   private gatheredBytes = 0;
-  private readonly header: Uint8Array = new Uint8Array(FRAME_HEADER_BYTES);
+  /** A header that spans chunks; made when the first one does. */
+  private header: Uint8Array = EMPTY;
   private headerBytes = 0;
   private type = 0;
   private flags = 0;
@@ -75,6 +76,7 @@ export class FrameReader {
             if (!this.beginFrame(chunk, at)) return false;
             at += FRAME_HEADER_BYTES;
           } else {
+            if (this.header === EMPTY) this.header = new Uint8Array(FRAME_HEADER_BYTES);
             while (at < end && this.headerBytes < FRAME_HEADER_BYTES) this.header[this.headerBytes++] = chunk[at++] as number;
             if (this.headerBytes < FRAME_HEADER_BYTES) return true;
             this.headerBytes = 0;

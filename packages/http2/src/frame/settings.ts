@@ -23,14 +23,17 @@ export const MIN_MAX_FRAME_BYTES = 16_384;
 export const MAX_MAX_FRAME_BYTES = 0xff_ffff;
 export const DEFAULT_HEADER_TABLE_BYTES = 4096;
 
+/** RFC 9113 §6.5.2 recommends that limits be no smaller. */
+const STREAMS_BEFORE_SETTINGS = 100;
+
 /** Octets of one setting on the wire. */
 const ENTRY_BYTES = 6;
 
 /** What the peer announced, or the initial values while it has not. */
 export class PeerSettings {
   headerTableBytes: number = DEFAULT_HEADER_TABLE_BYTES;
-  /** Infinity: no limit announced. */
-  maxConcurrentStreams: number = Infinity;
+  /** Infinity: no limit announced. Until the first SETTINGS a client keeps to a number that hardly any server refuses. */
+  maxConcurrentStreams: number = STREAMS_BEFORE_SETTINGS;
   initialWindowBytes: number = DEFAULT_WINDOW_BYTES;
   maxFrameBytes: number = MIN_MAX_FRAME_BYTES;
   /** Advice only (§10.5.1); Infinity: none given. */

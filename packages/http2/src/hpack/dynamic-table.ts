@@ -17,17 +17,15 @@ export class DynamicTable {
   generation = 0;
   private maxBytes: number;
   private bytes = 0;
-  private names: string[];
-  private values: string[];
-  private classes: Int32Array;
+  // Made with the first entry: many a connection stays idle.
+  private names: string[] = [];
+  private values: string[] = [];
+  private classes: number[] = [];
   /** Slot of the newest entry. */
   private head = 0;
 
   constructor(maxBytes: number) {
     this.maxBytes = maxBytes;
-    this.names = Array.from({ length: INITIAL_SLOTS }, () => '');
-    this.values = Array.from({ length: INITIAL_SLOTS }, () => '');
-    this.classes = new Int32Array(INITIAL_SLOTS);
   }
 
   nameAt(index: number): string {
@@ -82,9 +80,10 @@ export class DynamicTable {
 
   private growSlots(): void {
     const { length } = this;
-    const names: string[] = Array.from({ length: length * 2 }, () => '');
-    const values: string[] = Array.from({ length: length * 2 }, () => '');
-    const classes = new Int32Array(length * 2);
+    const slots = Math.max(length * 2, INITIAL_SLOTS);
+    const names = Array.from({ length: slots }, () => '');
+    const values = Array.from({ length: slots }, () => '');
+    const classes = Array.from({ length: slots }, () => 0);
     for (let index = 0; index < length; index++) {
       names[length - 1 - index] = this.nameAt(index);
       values[length - 1 - index] = this.valueAt(index);

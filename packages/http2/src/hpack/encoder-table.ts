@@ -74,7 +74,8 @@ export class EncoderTable {
   /** Blocks encoded so far. */
   blockCount = 0;
   private bytes = 0;
-  private readonly slots: Map<string, NameSlot> = new Map();
+  /** Made with the first name: many a connection stays idle. */
+  private slots: Map<string, NameSlot> | undefined = undefined;
   /** Entries, oldest first, name and value by turns; live from `oldestAt`. */
   private entries: string[] = [];
   private oldestAt = 0;
@@ -86,11 +87,12 @@ export class EncoderTable {
   }
 
   slotOf(name: string): NameSlot | undefined {
-    return this.slots.get(name);
+    return this.slots === undefined ? undefined : this.slots.get(name);
   }
 
   /** Remembers a name that has static entries or is about to get a dynamic one. */
   addSlot(name: string, slot: NameSlot): void {
+    this.slots ??= new Map();
     this.slots.set(name, slot);
   }
 
@@ -135,7 +137,7 @@ export class EncoderTable {
     const entryBytes = name.length + value.length + ENTRY_OVERHEAD_BYTES;
     this.evictTo(this.maxBytes - entryBytes);
     // Eviction may just have dropped the name's slot.
-    this.slots.set(name, slot);
+    this.addSlot(name, slot);
     if (slot.newestSerial !== 0) {
       slot.olderSerials ??= new Map();
       slot.olderSerials.set(slot.newestValue, slot.newestSerial);
@@ -173,8 +175,8 @@ export class EncoderTable {
   }
 
   private forget(name: string, value: string, serial: number): void {
-    const slot = this.slots.get(name);
-    if (slot === undefined) return;
+    const slot = this.slotOf(name);
+    if (slot === undefined || this.slots === undefined) return;
     if (slot.newestSerial === serial) {
       // The newest went, so no older one is left.
       slot.newestSerial = 0;

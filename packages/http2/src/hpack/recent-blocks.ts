@@ -29,11 +29,13 @@ export class RecentBlock {
   }
 }
 
+/** Offsets of the list being encoded; one for all connections, since encoding is not interrupted. */
+const SCRATCH_OFFSETS: Uint16Array = new Uint16Array(MAX_BLOCK_FIELDS);
+
 /** Replays field blocks. */
 export class RecentBlocks {
   private readonly blocks: RecentBlock[] = [];
   private latest = 0;
-  private readonly offsets: Uint16Array = new Uint16Array(MAX_BLOCK_FIELDS);
 
   /** Appends the octets of a list equal to `fields` if one is known at `generation`; returns whether it was. */
   replay(fields: Readonly<FieldList>, generation: number, out: ByteWriter): boolean {
@@ -62,7 +64,7 @@ export class RecentBlocks {
 
   /** Where to note the offsets of a list about to be encoded and stored. */
   beginOffsets(stringCount: number): Uint16Array {
-    return stringCount <= MAX_BLOCK_FIELDS * 2 ? this.offsets : new Uint16Array(stringCount >> 1);
+    return stringCount <= MAX_BLOCK_FIELDS * 2 ? SCRATCH_OFFSETS : new Uint16Array(stringCount >> 1);
   }
 
   /** Keeps what `out` got from `start` on as the encoding of `fields`, whose offsets were just noted. */
@@ -83,7 +85,7 @@ export class RecentBlocks {
     block.generation = generation;
     block.octets.set(out.buffer.subarray(start, out.length));
     block.octetCount = octetCount;
-    block.offsets.set(this.offsets);
+    block.offsets.set(SCRATCH_OFFSETS);
   }
 }
 

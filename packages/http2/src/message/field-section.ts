@@ -32,6 +32,7 @@ export type Approval = typeof APPROVED_NONE | typeof APPROVED_REQUEST | typeof A
 /** What a well-formed section came to, kept to be restored when the same block comes again. */
 export interface SectionFacts {
   readonly fields: FieldList;
+  readonly listBytes: number;
   readonly seenKinds: number;
   readonly contentLength: number;
   readonly method: string;
@@ -61,9 +62,10 @@ export class FieldSection implements FieldReceiver {
   /** The rules it is known to obey. */
   approvedAs: Approval = APPROVED_NONE;
   private keptAs: SectionFacts | undefined = undefined;
+  /** Size of the list by RFC 9113 §10.5.1, dropped fields included. */
+  listBytes = 0;
   private readonly maxListBytes: number;
   private readonly maxFieldCount: number;
-  private listBytes = 0;
   private hasOrdinary = false;
 
   constructor(maxListBytes: number, maxFieldCount: number) {
@@ -93,6 +95,7 @@ export class FieldSection implements FieldReceiver {
   keep(): SectionFacts {
     this.keptAs = {
       fields: this.fields,
+      listBytes: this.listBytes,
       seenKinds: this.seenKinds,
       contentLength: this.contentLength,
       method: this.method,
@@ -108,6 +111,7 @@ export class FieldSection implements FieldReceiver {
   /** Becomes the section that `facts` were kept of, with the very same list. */
   restore(facts: SectionFacts): void {
     this.fields = facts.fields;
+    this.listBytes = facts.listBytes;
     this.isMalformed = false;
     this.isOversized = false;
     this.seenKinds = facts.seenKinds;

@@ -19,6 +19,8 @@ export class StreamTable {
   /** Highest identifier opened by the peer, and by us; 0 for none. */
   lastPeerId = 0;
   lastOwnId = 0;
+  /** Heads that the peer made us keep, by the streams open now. */
+  openHeadBytes = 0;
   private readonly streams: StreamSlots = new StreamSlots();
   private readonly localResets: IdRing = new IdRing(KEPT_LOCAL_RESETS);
   private readonly closed: IdRing = new IdRing(KEPT_CLOSED);
@@ -38,11 +40,14 @@ export class StreamTable {
 
   open(stream: H2Stream): void {
     this.streams.add(stream);
+    this.openHeadBytes += stream.headBytes;
   }
 
   /** Forgets a stream that is closed. */
   close(stream: H2Stream): void {
-    if (this.streams.delete(stream)) this.remember(stream.id, stream.state.cause);
+    if (!this.streams.delete(stream)) return;
+    this.openHeadBytes -= stream.headBytes;
+    this.remember(stream.id, stream.state.cause);
   }
 
   /** Notes a stream that was closed; also one that never became an object: refused, or malformed. */
@@ -51,9 +56,13 @@ export class StreamTable {
     else this.closed.add(id);
   }
 
-  /** Whether we reset this stream not long ago, so that the peer may not know yet. */
+  /**
+   * Whether we reset this stream not long ago, so that the peer may not know yet. Of a client's own streams also those that
+   * nothing is known of any more: cancelling many at a time is no fault of the server's.
+   */
   wasResetByUs(id: number): boolean {
-    return this.localResets.has(id);
+    if (this.localResets.has(id)) return true;
+    return !this.isServer && (id & 1) === 1 && id <= this.lastOwnId && !this.closed.has(id);
   }
 
   /** Whether the stream is known to have been open and to have closed. */

@@ -35,6 +35,9 @@ export class H2Stream implements H2StreamHandle {
   /** Data of the message being received: announced (or ANY_LENGTH), and come so far. */
   expectedBytes: number = ANY_LENGTH;
   receivedBytes = 0;
+  /** Size of the peer's head, kept while the stream is open. */
+  headBytes = 0;
+  interimCount = 0;
   /** Data that windows, budgets or the socket hold back. */
   queue: ByteQueue | undefined = undefined;
   /** The owner ended the message; END_STREAM goes out with the last of the queue. */
