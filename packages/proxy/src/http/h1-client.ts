@@ -5,7 +5,15 @@
  */
 import type { Buffer } from 'node:buffer';
 import { type FieldList, hasField } from '@weft/bytes';
-import { H1ResponseDecoder, type H1ResponseHead, type H1Sink, stripHopByHop, writeChunk, writeLastChunk, writeRequestHead } from '@weft/http1';
+import {
+  H1ResponseDecoder,
+  type H1ResponseHead,
+  type H1Sink,
+  stripHopByHop,
+  writeChunk,
+  writeLastChunk,
+  writeRequestHead,
+} from '@weft/http1';
 import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
 import { BODY_UNKNOWN, type ClientFailure, type ClientStream, HTTP_1_0, HTTP_1_1, type RequestHead, type ResponseSink } from './types.ts';
 
@@ -39,6 +47,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   private canKeep = true;
   private unconsumed = 0;
   private method = '';
+  private isUpgrade = false;
   private hasSentBody = false;
   private isGone = false;
 
@@ -53,6 +62,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   request(head: RequestHead, end: boolean, sink: ResponseSink): void {
     this.sink = sink;
     this.method = head.method;
+    this.isUpgrade = head.upgrade !== undefined && head.upgrade !== 'connect';
     this.isRequestDone = end;
     this.isResponseDone = false;
     this.isResponseStarted = false;
@@ -71,7 +81,11 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
       fields.push('transfer-encoding', 'chunked');
     }
     const target =
-      head.upgrade === 'connect' ? (head.authority ?? '') : head.isAbsoluteForm ? `${head.scheme}://${head.authority ?? ''}${head.path}` : head.path;
+      head.upgrade === 'connect'
+        ? (head.authority ?? '')
+        : head.isAbsoluteForm
+          ? `${head.scheme}://${head.authority ?? ''}${head.path}`
+          : head.path;
     writeRequestHead(this.stream.out, head.method, target, head.version === HTTP_1_0 ? 0 : 1, fields);
     this.decoder.expect(head.method);
     this.stream.schedule();
@@ -190,6 +204,13 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
       sink.onInterim(head.status, fields);
       return;
     }
+    if (head.status === 101 && !this.isUpgrade) {
+      // A tunnel that nobody asked for would let the application speak past the proxy (RFC 9110 §7.8).
+      this.canKeep = false;
+      this.fail({ kind: 'protocol', message: 'unsolicited 101 response', h2Code: 0, isUnprocessed: false });
+      this.stream.destroy();
+      return;
+    }
     this.isResponseStarted = true;
     if (!head.keepAlive) this.canKeep = false;
     const isTunnel = head.status === 101 || (this.method === 'CONNECT' && head.status >= 200 && head.status < 300);
@@ -218,7 +239,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   onEnd(trailers: Readonly<FieldList> | undefined): void {
     if (this.isResponseDone || this.isTunnel) return;
     this.isResponseDone = true;
-    this.sink?.onResponseEnd(trailers);
+    this.sink?.onResponseEnd(trailers === undefined ? undefined : stripHopByHop(trailers));
   }
 
   // ---- internals

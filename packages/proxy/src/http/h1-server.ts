@@ -13,13 +13,21 @@ import {
   H1RequestDecoder,
   type H1RequestHead,
   type H1Sink,
+  stripHopByHop,
   writeChunk,
   writeLastChunk,
   writeResponseHead,
 } from '@weft/http1';
 import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
 import { fromH1, type ProxyRequestHead } from './request-head.ts';
-import { BODY_UNKNOWN, type HttpHandler, type RequestSink, type ResponseHead, type ServerConnectionInfo, type ServerStream } from './types.ts';
+import {
+  BODY_UNKNOWN,
+  type HttpHandler,
+  type RequestSink,
+  type ResponseHead,
+  type ServerConnectionInfo,
+  type ServerStream,
+} from './types.ts';
 
 /** Request body taken from the socket and not yet taken on by the exchange, before reading stops. */
 const MAX_UNCONSUMED_BYTES = 64 * 1024;
@@ -150,7 +158,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   onEnd(trailers: Readonly<FieldList> | undefined): void {
     if (this.isRequestDone || this.lastHead?.upgrade !== undefined) return;
     this.isRequestDone = true;
-    this.sink?.onRequestEnd(trailers);
+    this.sink?.onRequestEnd(trailers === undefined ? undefined : stripHopByHop(trailers));
   }
 
   // ---- ServerStream
@@ -351,4 +359,3 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     this.stream.resumeReading();
   }
 }
-

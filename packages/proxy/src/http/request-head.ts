@@ -96,12 +96,20 @@ export function fromH1(head: H1RequestHead): ProxyRequestHead | undefined {
     authority: authority === '' ? undefined : authority,
     isAuthorityInTarget,
     path,
-    fields: stripHopByHop(head.fields as FieldList),
+    fields: isAuthorityInTarget && authority !== head.host ? withHost(head.fields, authority ?? '') : stripHopByHop(head.fields),
     bodyBytes: head.bodyBytes < 0 ? BODY_UNKNOWN : head.bodyBytes,
     isAbsoluteForm: head.targetForm === 'absolute',
     upgrade: head.method === 'CONNECT' ? 'connect' : head.upgrade === 'h2c' ? undefined : head.upgrade,
     isOrigProto: false,
   });
+}
+
+/** The target's authority replaces a Host that says otherwise (RFC 9112 §3.2.2), lest the application be told another name than the route. */
+function withHost(fields: Readonly<FieldList>, authority: string): FieldList {
+  const kept: FieldList = ['host', authority];
+  const rest = stripHopByHop(fields);
+  for (let i = 0; i < rest.length; i += 2) if (rest[i] !== 'host') kept.push(rest[i] as string, rest[i + 1] as string);
+  return kept;
 }
 
 /**
