@@ -13,6 +13,7 @@ export type {
   PoolStats,
   TlsCallbacks,
   TlsClientContext,
+  TlsClientContextOptions,
   TlsContextOptions,
   TlsServerContext,
   TlsServerContextOptions,

@@ -71,6 +71,9 @@ export interface TlsContextOptions {
   readonly trustAnchorsPem: readonly string[];
 }
 
+/** Of a client context; without key and certificate the client stays anonymous, as a proxy that has no certificate yet. */
+export type TlsClientContextOptions = TlsContextOptions | Pick<TlsContextOptions, 'trustAnchorsPem'>;
+
 /** Of a server context: `alpn` are the protocols to choose from. Absent: ALPN is not negotiated at all, whatever a peer offers. */
 export interface TlsServerContextOptions extends TlsContextOptions {
   readonly alpn?: readonly string[];

@@ -5,7 +5,7 @@
  */
 import { constants } from 'node:crypto';
 import { createSecureContext, createServer, type SecureContext, type SecureContextOptions, type Server } from 'node:tls';
-import type { TlsClientContext, TlsContextOptions, TlsServerContext, TlsServerContextOptions } from './options.ts';
+import type { TlsClientContext, TlsClientContextOptions, TlsServerContext, TlsServerContextOptions } from './options.ts';
 
 const CIPHER_SUITES = 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256';
 /** `*` marks the groups for which a client sends a key share at once: the hybrid one, and X25519 for a peer without it. */
@@ -50,7 +50,7 @@ export class ClientContext implements TlsClientContext {
   readonly role = 'client' as const;
   readonly secureContext: SecureContext;
 
-  constructor(options: TlsContextOptions) {
+  constructor(options: TlsClientContextOptions) {
     this.secureContext = createSecureContext(parametersOf(options));
   }
 }
@@ -61,16 +61,20 @@ export function createTlsServerContext(options: TlsServerContextOptions): TlsSer
 }
 
 /** As `createTlsServerContext`, for `connectTls`. */
-export function createTlsClientContext(options: TlsContextOptions): TlsClientContext {
+export function createTlsClientContext(options: TlsClientContextOptions): TlsClientContext {
   return new ClientContext(options);
 }
 
-function parametersOf(options: TlsContextOptions): SecureContextOptions {
+function parametersOf(options: TlsClientContextOptions): SecureContextOptions {
   // Without `ca` Node would trust every public authority.
   if (options.trustAnchorsPem.length === 0) throw new TypeError('a TLS context needs at least one trust anchor');
   return {
-    key: typeof options.key === 'string' ? options.key : options.key.export({ type: 'pkcs8', format: 'pem' }),
-    cert: options.certChainPem,
+    ...('key' in options
+      ? {
+          key: typeof options.key === 'string' ? options.key : options.key.export({ type: 'pkcs8', format: 'pem' }),
+          cert: options.certChainPem,
+        }
+      : {}),
     ca: [...options.trustAnchorsPem],
     // An anchor is trusted because it is one, also when it is not self-signed.
     allowPartialTrustChain: true,

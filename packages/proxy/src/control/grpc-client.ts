@@ -163,15 +163,16 @@ export class GrpcChannel {
             this.connected(stream);
             return;
           }
-          const contexts = deps.identity.tls;
-          if (contexts === undefined) {
+          // The first certificate is asked for without one (§3.2).
+          const context = deps.identity.tls?.client ?? deps.identity.anonymousClient;
+          if (context === undefined) {
             stream.destroy();
             this.connectFailed('this proxy has no certificate yet');
             return;
           }
           connectTls(
             stream,
-            contexts.client,
+            context,
             { serverName: identity, expectedIdentity: identity, timeoutMs: deps.connectTimeoutMs * 10 },
             { onSecure: (secure) => this.connected(secure), onError: (error) => this.connectFailed(error.message) },
           );

@@ -9,7 +9,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createTlsClientContext, createTlsServerContext } from '@weft/net';
+import { type TlsClientContext, createTlsClientContext, createTlsServerContext } from '@weft/net';
 import {
   type KeyPair,
   type TrustBundle,
@@ -51,6 +51,7 @@ export class IdentityManager implements LocalIdentity {
   readonly name: string;
   readonly serverName: string;
   tls: TlsContexts | undefined = undefined;
+  readonly anonymousClient: TlsClientContext;
   private readonly deps: IdentityDeps;
   private readonly anchors: TrustBundle;
   private keys: KeyPair | undefined = undefined;
@@ -74,6 +75,7 @@ export class IdentityManager implements LocalIdentity {
     } catch (error) {
       throw new ConfigError('LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS', (error as Error).message);
     }
+    this.anonymousClient = createTlsClientContext({ trustAnchorsPem: this.anchors.anchorsPem });
     const seconds = { unit: 'seconds' } as const;
     this.expiration = deps.registry.gauge('control_identity_cert_expiration_timestamp_seconds', 'Time when this proxy identity certificate will expire (in seconds since the UNIX epoch)', undefined, seconds).get();
     this.refreshed = deps.registry.gauge('control_identity_cert_refresh_timestamp_seconds', 'Time when this proxy identity certificate were last refreshed (in seconds since the UNIX epoch)', undefined, seconds).get();

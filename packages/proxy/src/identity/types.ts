@@ -15,4 +15,6 @@ export interface LocalIdentity {
   readonly name: string;
   readonly serverName: string;
   readonly tls: TlsContexts | undefined;
+  /** Verifies the control plane but shows no certificate: for the first call to the identity service. */
+  readonly anonymousClient?: TlsClientContext;
 }
