@@ -56,7 +56,7 @@ let server: http2.Http2Server;
 
 beforeAll(async () => {
   server = http2.createServer();
-  server.on('stream', (stream, headers) => {
+  server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
     stream.on('error', () => {});
     if (stream.id === PROBE_STREAM || headers['x-answer'] !== undefined) stream.respond({ ':status': 200 }, { endStream: true });
   });

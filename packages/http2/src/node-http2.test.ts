@@ -110,7 +110,8 @@ const SIZES = [0, 1, 1000, 16_384, 16_385, 65_535, 65_536, 200_000, 3_000_000];
 const PADDINGS: readonly (readonly [string, number])[] = [
   ['no', http2.constants.PADDING_STRATEGY_NONE],
   ['maximal', http2.constants.PADDING_STRATEGY_MAX],
-  ['aligned', http2.constants.PADDING_STRATEGY_ALIGNED],
+  // Its name is missing from node's type declarations.
+  ['aligned', 1],
 ];
 
 describe('our client and a node server', () => {
@@ -124,7 +125,7 @@ describe('our client and a node server', () => {
       sessions.push(session);
       session.on('error', () => {});
     });
-    server.on('stream', (stream, headers) => {
+    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       stream.on('error', () => {});
       onStream(stream, headers);
     });

@@ -5,7 +5,7 @@
  * were upgraded on the way.
  */
 import { APPROVED_REQUEST, APPROVED_RESPONSE, type FieldSection } from './field-section.ts';
-import { KIND_AUTHORITY, KIND_METHOD, KIND_PATH, KIND_SCHEME, KIND_STATUS } from './field-class.ts';
+import { KIND_AUTHORITY, KIND_CONTENT_LENGTH, KIND_HOST, KIND_METHOD, KIND_PATH, KIND_SCHEME, KIND_STATUS } from './field-class.ts';
 
 const METHOD_BIT = 1 << KIND_METHOD;
 const SCHEME_BIT = 1 << KIND_SCHEME;
@@ -14,6 +14,8 @@ const AUTHORITY_BIT = 1 << KIND_AUTHORITY;
 const STATUS_BIT = 1 << KIND_STATUS;
 const REQUEST_BITS = METHOD_BIT | SCHEME_BIT | PATH_BIT;
 const PSEUDO_BITS = REQUEST_BITS | AUTHORITY_BIT | STATUS_BIT;
+
+const FRAMING_BITS = (1 << KIND_CONTENT_LENGTH) | (1 << KIND_HOST);
 
 const METHOD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const SCHEME = /^[A-Za-z][A-Za-z0-9+\-.]*$/;
@@ -65,9 +67,12 @@ function obeysResponseRules(section: FieldSection): boolean {
   return STATUS.test(section.status) && section.status !== '101';
 }
 
-/** Whether a trailer section is well-formed: no pseudo-fields (§8.1). */
+/**
+ * Whether a trailer section is well-formed: no pseudo-fields (§8.1), and nothing that frames or routes a message
+ * (RFC 9110 §6.5.1), which the next hop could take for the head's.
+ */
 export function isTrailerSection(section: FieldSection): boolean {
-  return !section.isMalformed && (section.seenKinds & PSEUDO_BITS) === 0;
+  return !section.isMalformed && (section.seenKinds & (PSEUDO_BITS | FRAMING_BITS)) === 0;
 }
 
 /** Whether the response is an interim one: another head follows. `section` is well-formed. */

@@ -78,6 +78,8 @@ export const STREAM_ERRORS: readonly (readonly [string, string, readonly Uint8Ar
   ['PRIORITY of a wrong size', 'FRAME_SIZE_ERROR', [frame(2, 0, 1, Buffer.alloc(4))]],
   ['trailers without END_STREAM', 'PROTOCOL_ERROR', [headersFrame(1, ['t', '1'])]],
   ['trailers with a pseudo-field', 'PROTOCOL_ERROR', [headersFrame(1, [':path', '/'], END)]],
+  ['trailers with content-length', 'PROTOCOL_ERROR', [headersFrame(1, ['content-length', '0'], END)]],
+  ['trailers with host', 'PROTOCOL_ERROR', [headersFrame(1, ['host', 'b'], END)]],
   ['trailers with an upper-case name', 'PROTOCOL_ERROR', [headersFrame(1, ['T', '1'], END)]],
   ['trailers over the size limit', 'ENHANCE_YOUR_CALM', [headersFrame(1, ['t', 'x'.repeat(16_352)], END)]],
 ];
