@@ -6,6 +6,7 @@ import { Buffer } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { H2_CODES } from './codes.ts';
+import { H2UsageError } from './errors.ts';
 import {
   ScriptedPeer,
   dataFrame,
@@ -206,5 +207,48 @@ describe('resets', () => {
     expect(peer.events()).toEqual(['1 reset INTERNAL_ERROR by connection', '3 reset INTERNAL_ERROR by connection']);
     expect(peer.connection.isClosed).toBe(true);
     expect(peer.connection.activeStreams).toBe(0);
+  });
+});
+
+describe('field lists that cannot be sent', () => {
+  const BAD = ['x-before', 'indexed', 'x-bad', 'a\r\nb: c'];
+
+  it('throw, and another head can be sent instead', () => {
+    const peer = new ScriptedPeer({ role: 'server' }).open();
+    peer.send(headersFrame(1, REQUEST, { endStream: true }), headersFrame(3, REQUEST, { endStream: true }));
+    const stream = peer.stream(1);
+    peer.stream(3).sendHeaders([':status', '200', 'x-first', 'one'], true);
+    expect(() => stream.sendHeaders([':status', '200', ...BAD], true)).toThrow(H2UsageError);
+    expect(() => stream.sendHeaders([':status', '200', 'connection', 'close'], true)).toThrow(H2UsageError);
+    stream.sendHeaders([':status', '500', 'x-before', 'indexed', 'x-first', 'one'], false);
+    expect(() => stream.sendTrailers(BAD)).toThrow(H2UsageError);
+    stream.sendTrailers(['x-before', 'indexed']);
+    // The peer's table still agrees with ours: its decoder reads all of this.
+    expect(peer.recv()).toEqual([
+      'HEADERS 3 END_STREAM :status=200 x-first=one',
+      'HEADERS 1 :status=500 x-before=indexed x-first=one',
+      'HEADERS 1 END_STREAM x-before=indexed',
+    ]);
+    expect(peer.connection.isClosed).toBe(false);
+  });
+
+  it('of requests use up no stream', () => {
+    const peer = new ScriptedPeer({ role: 'client' }).open();
+    expect(() => peer.request([...REQUEST, ...BAD], true)).toThrow(H2UsageError);
+    expect(peer.connection.activeStreams).toBe(0);
+    expect(peer.request([...REQUEST, 'x-before', 'indexed'], true)?.id).toBe(1);
+    expect(peer.recv()).toEqual(['HEADERS 1 END_STREAM :method=GET :scheme=http :authority=a :path=/ x-before=indexed']);
+  });
+
+  it('as trailers that wait reset their stream alone', () => {
+    const peer = new ScriptedPeer({ role: 'client' }).open([[4, 2]]);
+    const streams = [1, 3].map(() => peer.request([':method', 'POST', ...REQUEST.slice(2)], false));
+    for (const stream of streams) stream?.sendData(Buffer.from('abc'), 0, 3, false);
+    streams[0]?.sendTrailers(BAD);
+    streams[1]?.sendTrailers(['good', '1']);
+    peer.recv();
+    peer.send(windowUpdateFrame(1, 1), windowUpdateFrame(3, 1));
+    expect(peer.recv()).toEqual(['DATA 1 1', 'RST_STREAM 1 INTERNAL_ERROR', 'DATA 3 1', 'HEADERS 3 END_STREAM good=1']);
+    expect(peer.events()).toEqual(['1 reset INTERNAL_ERROR by local']);
   });
 });

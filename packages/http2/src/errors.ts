@@ -7,7 +7,7 @@
 /** What was done wrong. */
 export type H2UsageErrorCode = 'ERR_H2_FIELD_NAME' | 'ERR_H2_FIELD_VALUE' | 'ERR_H2_OPTION' | 'ERR_H2_OVERCONSUMED' | 'ERR_H2_SEND_ORDER';
 
-/** A call that this package's contract forbids. The connection it happened on should be closed. */
+/** A call that this package's contract forbids. It had no effect: the stream and the connection are as before. */
 export class H2UsageError extends Error {
   readonly code: H2UsageErrorCode;
 

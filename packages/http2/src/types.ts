@@ -41,7 +41,11 @@ export interface H2ConnectionSink {
   onOutput(): void;
 }
 
-/** One stream. */
+/**
+ * One stream. Calls on one that is over have no effect. H2UsageError is thrown for calls out of order and for field lists that
+ * cannot be sent: a name that is not lower-case or belongs to HTTP/1.1 connections, a value with CR, LF, NUL or a character
+ * beyond latin1. Such a call has no effect, so another head can be sent instead.
+ */
 export interface H2StreamHandle {
   readonly id: number;
   /** Server: response head, interim 1xx head (endStream false). Client: not used. */
@@ -51,7 +55,10 @@ export interface H2StreamHandle {
    * stream's send mark is waiting: stop until `onWritable`. An ended or reset stream swallows the bytes and answers true.
    */
   sendData(chunk: Uint8Array, start: number, end: number, endStream: boolean): boolean;
-  /** Ends the sending half with a trailer section, after all waiting data. */
+  /**
+   * Ends the sending half with a trailer section, after all waiting data. A section that waits and turns out to be unsendable
+   * resets the stream: `onReset(INTERNAL_ERROR, 'local')`.
+   */
   sendTrailers(fields: Readonly<FieldList>): void;
   /** RST_STREAM; waiting data is dropped. No more sink calls come after it. */
   reset(code: H2Code): void;

@@ -75,13 +75,13 @@ export class ConnectionCore implements SenderHost, StreamPort {
     if (!this.canRequest) return undefined;
     const { table, sender } = this;
     const id = table.lastOwnId === 0 ? 1 : table.lastOwnId + 2;
+    // First, for it may throw; then the identifier is free as before.
+    sender.headers(id, fields, isEnd);
     table.lastOwnId = id;
-    const method = methodOf(fields);
-    const stream = new H2Stream(id, this, sender.peer.initialWindowBytes, this.recvWindowBytes, method, sink);
+    const stream = new H2Stream(id, this, sender.peer.initialWindowBytes, this.recvWindowBytes, methodOf(fields), sink);
     table.open(stream);
     this.counters.streamsOpened++;
     stream.state.sendHead(isEnd);
-    this.sender.headers(stream.id, fields, isEnd);
     return stream;
   }
 
@@ -230,8 +230,9 @@ export class ConnectionCore implements SenderHost, StreamPort {
     this.settle(stream);
   }
 
-  onEncodeFailed(): void {
-    this.fail(H2_CODES.INTERNAL_ERROR, 'a field list of ours cannot be encoded');
+  onTrailersFailed(stream: H2Stream): void {
+    this.resetByOwner(stream, H2_CODES.INTERNAL_ERROR);
+    stream.sink?.onReset(H2_CODES.INTERNAL_ERROR, 'local');
   }
 
   // StreamPort: what owners of streams do. On streams that are over it has no effect.
@@ -242,8 +243,8 @@ export class ConnectionCore implements SenderHost, StreamPort {
     if (state.sendState !== HALF_HEAD) throw new H2UsageError('ERR_H2_SEND_ORDER', 'a final head was sent before');
     const isInterim = fields[0] === ':status' && fields[1]?.charCodeAt(0) === 0x31;
     if (isInterim && isEnd) throw new H2UsageError('ERR_H2_SEND_ORDER', 'an interim head cannot end the stream');
-    if (!isInterim) state.sendHead(isEnd);
     this.sender.headers(stream.id, fields, isEnd);
+    if (!isInterim) state.sendHead(isEnd);
     if (isEnd) this.settle(stream);
   }
 

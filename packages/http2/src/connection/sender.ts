@@ -5,6 +5,7 @@
  * queue for `flush`. Heads and control frames are never held back: they have no flow control, and limits elsewhere bound them.
  */
 import { ByteQueue, type ByteWriter, type FieldList } from '@weft/bytes';
+import { H2UsageError } from '../errors.ts';
 import { SendWindow } from '../flow-window.ts';
 import { writeGoaway, writePing, writeRstStream, writeWindowUpdate } from '../frame/control-frames.ts';
 import {
@@ -33,8 +34,8 @@ export interface SenderHost {
   onSenderOutput(): void;
   /** END_STREAM went out on this stream. */
   onSendEnded(stream: H2Stream): void;
-  /** A field list of ours broke the rules; an error is about to be thrown. */
-  onEncodeFailed(): void;
+  /** Trailers that waited behind data cannot be encoded. */
+  onTrailersFailed(stream: H2Stream): void;
 }
 
 /** Writes frames. */
@@ -100,7 +101,7 @@ export class Sender {
     this.host.onSenderOutput();
   }
 
-  /** HEADERS, and CONTINUATION where the peer's frame size asks for it. */
+  /** HEADERS, and CONTINUATION where the peer's frame size asks for it. Throws H2UsageError, and then nothing was written. */
   headers(streamId: number, fields: Readonly<FieldList>, isEnd: boolean): void {
     const { out } = this;
     out.reserve(FRAME_HEADER_BYTES + fields.length * 8);
@@ -109,9 +110,8 @@ export class Sender {
     try {
       this.encoder.encode(fields, out);
     } catch (error) {
-      // The tables of both ends would differ from here on, so the connection cannot go on.
       out.length = at;
-      this.host.onEncodeFailed();
+      this.encoder.abandonBlock();
       throw error;
     }
     const endFlag = isEnd ? FLAG_END_STREAM : 0;
@@ -220,7 +220,7 @@ export class Sender {
     if (isEnd) {
       this.endSend(stream);
     } else if (isLast && stream.queuedTrailers !== undefined) {
-      this.endWithTrailers(stream, stream.queuedTrailers);
+      this.endWithQueuedTrailers(stream, stream.queuedTrailers);
     } else if (!isLast) {
       if (stream.sendWindow.availableBytes > 0) this.ready.add(stream);
     }
@@ -300,6 +300,16 @@ export class Sender {
     }
     this.endSend(stream);
     this.host.onSenderOutput();
+  }
+
+  /** `flush` serves every stream, so what one owner did wrong must not break out of it. */
+  private endWithQueuedTrailers(stream: H2Stream, fields: Readonly<FieldList>): void {
+    try {
+      this.endWithTrailers(stream, fields);
+    } catch (error) {
+      if (!(error instanceof H2UsageError)) throw error;
+      this.host.onTrailersFailed(stream);
+    }
   }
 
   private endWithTrailers(stream: H2Stream, fields: Readonly<FieldList>): void {

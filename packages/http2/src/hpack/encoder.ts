@@ -42,9 +42,17 @@ export class HpackEncoder {
     this.lastPendingBytes = maxBytes;
   }
 
+  /** The block being encoded will never be sent: empties the tables of both ends with the next one, so that they agree again. */
+  abandonBlock(): void {
+    const maxBytes = this.lastPendingBytes < 0 ? this.table.maxBytes : this.lastPendingBytes;
+    this.table.resize(0);
+    this.smallestPendingBytes = 0;
+    this.lastPendingBytes = maxBytes;
+  }
+
   /**
    * Appends the field block of `fields` to `out`. Throws H2UsageError on a name that is not lower-case, or a value with CR, LF,
-   * NUL or a character beyond latin1; then `out` and the table are not fit for use any more.
+   * NUL or a character beyond latin1; then the caller drops what was appended and calls `abandonBlock`.
    */
   encode(fields: Readonly<FieldList>, out: ByteWriter): void {
     if (this.lastPendingBytes >= 0) this.encodeSizeUpdates(out);
