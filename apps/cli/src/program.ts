@@ -3,6 +3,7 @@
  * The sub-commands of `weft`. Each is loaded only when it runs, so that `weft --help` answers at once.
  */
 import { Command, CommanderError } from 'commander';
+import type { RawRunOptions } from './commands/run-options.ts';
 
 /** A command line that cannot be used. */
 const EXIT_USAGE = 2;
@@ -32,7 +33,7 @@ export async function runProgram(argv: readonly string[]): Promise<number> {
     .option('--install-deps', 'install missing Debian packages, visibly')
     .option('--clean', 'only remove what earlier runs have left behind')
     .option('--no-view', 'plain lines, also in a terminal')
-    .action(async (directory: string | undefined, options: Record<string, unknown>) => {
+    .action(async (directory: string | undefined, options: RawRunOptions) => {
       const { run } = await import('./commands/run.ts');
       code = await run(directory, options, argv);
     });

@@ -42,7 +42,9 @@ import { isRunning, readOwner, writeOwner } from './state/run-owner.ts';
 import { removeRun } from './state/leftovers.ts';
 import { RUN_BASES, runNameFor, runPaths, type RunBases, type RunPaths } from './state/run-paths.ts';
 import { mustRun, type MustRun } from './system/commands.ts';
-import { isPodReady } from './world/endpoint-slices.ts';
+import { isPodFinished, isPodReady } from './world/endpoint-slices.ts';
+import type { MonitoredPod } from './view/traffic-monitor.ts';
+import { hasProxy } from './pod/mesh-pod.ts';
 import { RUN_MANAGER, WorkloadControllers } from './world/workloads.ts';
 
 /** A program of the mesh: one file, and the flags that Node runs it with. */
@@ -174,6 +176,23 @@ export class HostRun {
   /** Pods of the world now. */
   pods(): readonly Pod[] {
     return this.source === undefined ? [] : (this.source.store.list(PodKind) as Pod[]);
+  }
+
+  /** Whether every pod that should run is ready, none is going, and there is at least one besides the control plane (or no workload at all). */
+  get isSettled(): boolean {
+    if (!this.isControlPlaneReady || this.pass !== undefined) return false;
+    return this.pods().every((pod) => isPodFinished(pod) || (isPodReady(pod) && pod.metadata.deletionTimestamp === undefined));
+  }
+
+  /** Proxies whose metrics tell of the applications' traffic. */
+  monitoredPods(): readonly MonitoredPod[] {
+    return this.pods()
+      .filter((pod) => !isControlPlanePod(pod) && pod.status?.phase === 'Running' && pod.spec !== undefined && hasProxy(pod.spec))
+      .map(({ metadata, status }) => ({
+        uid: metadata.uid,
+        ip: status?.podIP ?? '',
+        workload: `${metadata.namespace}/${metadata.labels['linkerd.io/proxy-deployment'] ?? metadata.labels['linkerd.io/proxy-statefulset'] ?? metadata.name}`,
+      }));
   }
 
   problems(): readonly ManifestProblem[] {

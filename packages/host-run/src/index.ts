@@ -14,3 +14,6 @@ export { mustRun, type MustRun } from './system/commands.ts';
 export { removeDeadRuns, type Removed, removeRun } from './state/leftovers.ts';
 export { isRunning, readOwner, type RunOwner } from './state/run-owner.ts';
 export { RUN_BASES, type RunBases, runNameFor, type RunPaths, runPaths } from './state/run-paths.ts';
+export { manifestCommands } from './system/manifest-commands.ts';
+export { type MonitoredPod, readMetrics, TrafficMonitor, type TrafficTables } from './view/traffic-monitor.ts';
+export { formatSummary, formatTable, summarise, type TcpRow, type TrafficRow, type TrafficSummary } from './view/summary.ts';
