@@ -289,6 +289,13 @@ export class SocketStream implements ByteStream {
     if (sink === undefined || this.toldClose) return;
     this.toldClose = true;
     this.sink = undefined;
+    const { onClosed } = this;
+    this.onClosed = undefined;
+    try {
+      onClosed?.(this.failure);
+    } catch (error) {
+      reportInternalError('onClosed', error);
+    }
     try {
       sink.onClose(this.failure);
     } catch (error) {

@@ -337,6 +337,18 @@ for (const mode of modes) {
   });
 }
 
+it('tells whoever counts connections of the close once, before the sink', async () => {
+  const told: string[] = [];
+  const listener = await serve((stream) => {
+    stream.onClosed = (error) => told.push(`counter ${error?.code ?? 'clean'}`);
+    stream.setSink(sinkOf({ onReadEnd: () => stream.end(), onClose: () => told.push('sink') }));
+  });
+  const client = await rawDial(listener);
+  client.end();
+  await eventually(() => told.length >= 2);
+  expect(told).toEqual(['counter clean', 'sink']);
+});
+
 it('tells a sink that comes late of the close', async () => {
   let stream!: ByteStream;
   const listener = await serve((accepted) => {
