@@ -2,8 +2,7 @@
 /*
  * The run's name server: UDP and TCP (RFC 1035 §4.2) on the bridge's address. What it answers is the zone's; here are sockets and limits.
  */
-import type { Buffer } from 'node:buffer';
-import { Buffer as NodeBuffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
@@ -74,12 +73,12 @@ async function closeTcp(server: Server): Promise<void> {
 }
 
 function serveTcp(socket: Socket, resolve: Resolve): void {
-  let pending: Buffer = NodeBuffer.alloc(0);
+  let pending: Buffer = Buffer.alloc(0);
   socket.setTimeout(TCP_IDLE_MS, () => socket.destroy());
   // A client that goes away costs nothing: its connection is gone with it.
   socket.on('error', () => socket.destroy());
   socket.on('data', (chunk: Buffer) => {
-    pending = NodeBuffer.concat([pending, chunk]);
+    pending = Buffer.concat([pending, chunk]);
     while (pending.length >= 2) {
       const length = pending.readUInt16BE(0);
       if (length > MAX_QUERY_BYTES) {
@@ -93,9 +92,9 @@ function serveTcp(socket: Socket, resolve: Resolve): void {
         socket.destroy();
         return;
       }
-      const size = NodeBuffer.alloc(2);
+      const size = Buffer.alloc(2);
       size.writeUInt16BE(answer.length, 0);
-      socket.write(NodeBuffer.concat([size, answer]));
+      socket.write(Buffer.concat([size, answer]));
     }
   });
 }

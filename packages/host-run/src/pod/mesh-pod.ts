@@ -65,7 +65,9 @@ const INHERITED: readonly string[] = [
   'skip-inbound-ports',
   'skip-outbound-ports',
   'skip-subnets',
-].map((name) => `${CONFIG}${name}`);
+]
+  .map((name) => `${CONFIG}${name}`)
+  .concat('config.alpha.linkerd.io/proxy-wait-before-exit-seconds', 'config.alpha.linkerd.io/proxy-enable-native-sidecar', INJECT);
 
 /** A pod before it is written: enough of its metadata, and its spec. */
 export interface PodDraft {
@@ -107,12 +109,10 @@ export function meshPod(
     const value = namespace?.metadata.annotations[name];
     if (value !== undefined) annotations[name] ??= value;
   }
-  const inject = namespace?.metadata.annotations[INJECT];
-  if (inject === 'ingress') annotations[INJECT] ??= inject;
   const opaque = defaultOpaquePortsOfPod(draft.spec, undefined);
   if (opaque !== undefined) annotations[OPAQUE_PORTS] ??= opaque;
   annotations['linkerd.io/created-by'] = 'weft run';
-  annotations['linkerd.io/trust-root-sha256'] = createHash('sha256').update(settings.trustAnchorsPem).digest('hex');
+  annotations['linkerd.io/trust-root-sha256'] = createHash('sha256').update(settings.trustAnchorsPem.trim()).digest('hex');
   const labels: Record<string, string> = {
     ...draft.labels,
     'linkerd.io/control-plane-ns': CONTROL_NAMESPACE,
