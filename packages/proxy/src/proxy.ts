@@ -4,7 +4,17 @@
  * start order), and the way back: drain, bounded by the grace period. No process-wide state is touched here: main.ts does that.
  */
 import { performance } from 'node:perf_hooks';
-import { type ByteStream, type Listener, type NetError, type SocketAddress, configureNet, deadlines, listen, netCounters, poolStats } from '@weft/net';
+import {
+  type ByteStream,
+  type Listener,
+  type NetError,
+  type SocketAddress,
+  configureNet,
+  deadlines,
+  listen,
+  netCounters,
+  poolStats,
+} from '@weft/net';
 import type { H2Options } from '@weft/http2';
 import { type Logger, MetricRegistry, processMetrics } from '@weft/telemetry';
 import { AdminServer } from './admin/admin-server.ts';
@@ -12,7 +22,10 @@ import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
 import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
 import { GrpcChannel } from './control/grpc-client.ts';
 import { resolveControlAddress } from './control/resolve.ts';
+import { Admission } from './admission.ts';
 import { DrainSet } from './drain.ts';
+import type { H2ServerOptions } from './http/h2-server.ts';
+import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
 import { createAccessLog } from './metrics/access-log.ts';
@@ -24,11 +37,17 @@ import { TransportMetrics } from './metrics/transport-metrics.ts';
 import { EndpointTransport } from './outbound/endpoint-transport.ts';
 import { OutboundServer, addressText } from './outbound/outbound-server.ts';
 import type { OutboundStackDeps } from './outbound/outbound-stack.ts';
-import type { Clock } from './runtime.ts';
+import { type Clock, dateSource } from './runtime.ts';
 
 /** Internal errors within a minute after which the process drains and ends (design §3). */
 const MAX_INTERNAL_ERRORS = 10;
 const INTERNAL_ERROR_WINDOW_MS = 60_000;
+
+/** Wait for the answer to a PING where only the interval is configured (the reference's library default). */
+const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000;
+/** Windows of HTTP/2 connections accepted while memory is short. */
+const TIGHT_STREAM_WINDOW_BYTES = 16_384;
+const TIGHT_CONNECTION_WINDOW_BYTES = 65_535;
 
 export interface ProxyOptions {
   readonly config: ProxyConfig;
@@ -48,6 +67,9 @@ export class Proxy {
   private readonly drainSet = new DrainSet();
   private readonly listeners: Listener[] = [];
   private readonly channels: GrpcChannel[] = [];
+  private readonly budget: MemoryBudget;
+  private readonly inboundAdmission: Admission;
+  private readonly outboundAdmission: Admission;
   private readonly transportMetrics: TransportMetrics;
   private readonly controlFamilies: ControlFamilies;
   private discovery: GrpcDiscovery | undefined = undefined;
@@ -67,12 +89,16 @@ export class Proxy {
     const { config, log } = options;
     this.clock = {
       now: () => performance.now(),
+      date: dateSource(Date.now),
       random: Math.random,
       after: (ms, callback) => {
         const handle = deadlines.schedule(ms, callback);
         return () => handle.cancel();
       },
     };
+    this.budget = new MemoryBudget({ limitBytes: readMemoryLimit(), now: this.clock.now, readPrivateBytes });
+    this.inboundAdmission = new Admission(config.inbound.maxInFlight, this.budget);
+    this.outboundAdmission = new Admission(config.outbound.maxInFlight, this.budget);
     this.registry = new MetricRegistry({ retainIdleMs: config.metricsRetainIdleMs });
     this.transportMetrics = new TransportMetrics(this.registry);
     this.controlFamilies = new ControlFamilies(this.registry);
@@ -189,6 +215,29 @@ export class Proxy {
     };
   }
 
+  /** Settings of connections accepted from now on; close to the memory limit their windows are the smallest that RFC 9113 allows to announce at once. */
+  private serverOptions(config: ServerHttp2Config): () => H2ServerOptions {
+    const codec: Partial<H2Options> = {
+      ...(config.initialStreamWindowBytes === undefined ? {} : { initialStreamWindowBytes: config.initialStreamWindowBytes }),
+      ...(config.initialConnectionWindowBytes === undefined ? {} : { initialConnectionWindowBytes: config.initialConnectionWindowBytes }),
+      ...(config.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: config.maxConcurrentStreams }),
+      ...(config.maxFrameBytes === undefined ? {} : { maxFrameBytes: config.maxFrameBytes }),
+      ...(config.maxHeaderListBytes === undefined ? {} : { maxHeaderListBytes: config.maxHeaderListBytes }),
+    };
+    const { keepAliveIntervalMs, keepAliveTimeoutMs } = config;
+    // Servers ping idle connections too: a client that has gone is found before its next request is due.
+    const keepAlive =
+      keepAliveIntervalMs === undefined
+        ? undefined
+        : { intervalMs: keepAliveIntervalMs, timeoutMs: keepAliveTimeoutMs ?? DEFAULT_KEEP_ALIVE_TIMEOUT_MS, isWhileIdle: true };
+    const roomy: H2ServerOptions = { codec, keepAlive };
+    const tight: H2ServerOptions = {
+      codec: { ...codec, initialStreamWindowBytes: TIGHT_STREAM_WINDOW_BYTES, initialConnectionWindowBytes: TIGHT_CONNECTION_WINDOW_BYTES },
+      keepAlive,
+    };
+    return () => (this.budget.isTight() ? tight : roomy);
+  }
+
   private createInbound(discovery: GrpcDiscovery, metrics: InboundMetrics): InboundServer {
     const { config, log, accessLogSink } = this.options;
     return new InboundServer({
@@ -202,17 +251,20 @@ export class Proxy {
         clock: this.clock,
         drain: this.drainSet,
         metrics,
-        transport: {
-          identity: this.identity,
-          config: config.inbound,
-          inboundIps: config.inboundIps,
-          metrics: this.transportMetrics,
-          direction: 'inbound',
-        },
+        createTransport: (address) =>
+          new EndpointTransport(address, {
+            identity: this.identity,
+            config: config.inbound,
+            inboundIps: config.inboundIps,
+            metrics: this.transportMetrics,
+            direction: 'inbound',
+          }),
+        admission: this.inboundAdmission,
         backend: { discovery, config: config.inbound, clock: this.clock, h2: this.clientH2() },
-        serverH2: serverOptions(config.inbound.serverHttp2),
+        serverH2: this.serverOptions(config.inbound.serverHttp2),
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+        log,
       },
     });
   }
@@ -235,7 +287,7 @@ export class Proxy {
       clock,
       drain: this.drainSet,
       metrics,
-      serverH2: serverOptions(config.outbound.serverHttp2),
+      serverH2: this.serverOptions(config.outbound.serverHttp2),
       stackDeps: (origDst) => {
         const target = discovery.outbound(origDst);
         const parent = () => target.current?.policy.meta ?? { kind: 'default' as const, name: '' };
@@ -244,6 +296,7 @@ export class Proxy {
           router: {
             clock,
             metrics: metrics.routes,
+            admission: this.outboundAdmission,
             backend: {
               discovery,
               config: config.outbound,
@@ -275,7 +328,12 @@ export class Proxy {
     });
   }
 
-  private async bindAll(inbound: InboundServer, outbound: OutboundServer, metrics: InboundMetrics, discovery: GrpcDiscovery): Promise<void> {
+  private async bindAll(
+    inbound: InboundServer,
+    outbound: OutboundServer,
+    metrics: InboundMetrics,
+    discovery: GrpcDiscovery,
+  ): Promise<void> {
     const { config, log } = this.options;
     const onError = (where: string) => (error: NetError) => log.warn('accept failed', { where, error: error.message });
     const traffic = async (
@@ -301,9 +359,13 @@ export class Proxy {
       this.listeners.push(listener);
       return listener.address;
     };
-    this.addresses.inbound = await traffic(config.inboundListen, config.inbound, 'inbound', (stream, origDst) => inbound.accept(stream, origDst));
+    this.addresses.inbound = await traffic(config.inboundListen, config.inbound, 'inbound', (stream, origDst) =>
+      inbound.accept(stream, origDst),
+    );
     for (const address of config.outboundListen) {
-      this.addresses.outbound.push(await traffic(address, config.outbound, 'outbound', (stream, origDst) => outbound.accept(stream, origDst)));
+      this.addresses.outbound.push(
+        await traffic(address, config.outbound, 'outbound', (stream, origDst) => outbound.accept(stream, origDst)),
+      );
     }
     const admin = new AdminServer({
       config,
@@ -335,8 +397,21 @@ export class Proxy {
   }
 
   private collectNet(): void {
-    this.netGauges ??= NET_GAUGES.map(([name, help, read]) => ({ series: this.registry.gauge(name, help).get(), read }));
+    this.netGauges ??= [...NET_GAUGES, ...this.loadGauges()].map(([name, help, read]) => ({
+      series: this.registry.gauge(name, help).get(),
+      read,
+    }));
     for (const { series, read } of this.netGauges) series.value = read();
+  }
+
+  private loadGauges(): typeof NET_GAUGES {
+    const { budget, inboundAdmission, outboundAdmission } = this;
+    return [
+      ['weft_memory_private_bytes', 'Private memory when it was last looked at; 0 without a limit', () => budget.privateBytes],
+      ['weft_memory_limit_bytes', 'Memory limit; 0 = none', () => (budget.limitBytes === Number.POSITIVE_INFINITY ? 0 : budget.limitBytes)],
+      ['weft_inbound_requests_in_flight', 'Inbound requests without a response yet', () => inboundAdmission.inFlight],
+      ['weft_outbound_requests_in_flight', 'Outbound requests without a response yet', () => outboundAdmission.inFlight],
+    ];
   }
 
   private countInternalError(): void {
@@ -359,14 +434,4 @@ const NET_GAUGES: readonly (readonly [string, string, () => number])[] = [
 
 function sameAddress(a: ControlAddress, b: ControlAddress): boolean {
   return a.host === b.host && a.port === b.port && a.identity === b.identity;
-}
-
-function serverOptions(config: ServerHttp2Config): Partial<H2Options> {
-  return {
-    ...(config.initialStreamWindowBytes === undefined ? {} : { initialStreamWindowBytes: config.initialStreamWindowBytes }),
-    ...(config.initialConnectionWindowBytes === undefined ? {} : { initialConnectionWindowBytes: config.initialConnectionWindowBytes }),
-    ...(config.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: config.maxConcurrentStreams }),
-    ...(config.maxFrameBytes === undefined ? {} : { maxFrameBytes: config.maxFrameBytes }),
-    ...(config.maxHeaderListBytes === undefined ? {} : { maxHeaderListBytes: config.maxHeaderListBytes }),
-  };
 }

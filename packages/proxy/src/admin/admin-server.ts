@@ -63,7 +63,8 @@ export class AdminServer {
 
   accept(stream: ByteStream): void {
     const { clock, identity } = this.deps;
-    const plain = (): void => this.serve(stream, { ip: stream.remote.ip, port: stream.remote.port, tls: { kind: 'none', reason: 'no_tls_from_remote' } }, 'http/1');
+    const plain = (): void =>
+      this.serve(stream, { ip: stream.remote.ip, port: stream.remote.port, tls: { kind: 'none', reason: 'no_tls_from_remote' } }, 'http/1');
     peekTls(
       stream,
       DETECT_TIMEOUT_MS,
@@ -79,7 +80,8 @@ export class AdminServer {
           contexts.server,
           { timeoutMs: DETECT_TIMEOUT_MS },
           {
-            onSecure: (secure, peer) => this.serve(secure, { ip: secure.remote.ip, port: secure.remote.port, tls: clientTls(peer) }, 'http/2'),
+            onSecure: (secure, peer) =>
+              this.serve(secure, { ip: secure.remote.ip, port: secure.remote.port, tls: clientTls(peer) }, 'http/2'),
             onError: () => {},
           },
         );
@@ -101,10 +103,13 @@ export class AdminServer {
         const protocol = detected === 'read_timeout' ? fallback : detected;
         const handler: HttpHandler = {
           onRequest: (head, server) => this.request(head as ProxyRequestHead, server, client),
+          onPeerErrors: () => {},
           onConnectionClose: () => this.connections.delete(connection),
         };
         const connection =
-          protocol === 'http/2' ? new H2ServerConnection(stream, handler, {}, this.deps.clock.now) : new H1ServerConnection(stream, handler);
+          protocol === 'http/2'
+            ? new H2ServerConnection(stream, handler, { codec: {}, keepAlive: undefined }, this.deps.clock)
+            : new H1ServerConnection(stream, handler, this.deps.clock);
         this.connections.add(connection);
         connection.start();
       },
@@ -199,7 +204,12 @@ export class AdminServer {
 
   private environment(query: string, accept: string | undefined): Answer {
     if (accept !== undefined && !/application\/(json|\*)|\*\/\*/.test(accept)) return { status: 406 };
-    if (query.includes('=')) return { status: 400, body: JSON.stringify({ error: 'env.json query parameters may not contain `=` characters' }), contentType: 'application/json' };
+    if (query.includes('='))
+      return {
+        status: 400,
+        body: JSON.stringify({ error: 'env.json query parameters may not contain `=` characters' }),
+        contentType: 'application/json',
+      };
     const { environment } = this.deps;
     const names = query === '' ? Object.keys(environment) : query.split('&').filter((name) => name !== '');
     const values = Object.fromEntries(names.map((name) => [name, environment[name] ?? null]));

@@ -12,6 +12,10 @@ const DEFAULT_POLICIES: ReadonlySet<string> = new Set([
   'audit',
 ]);
 
+/** HTTP/2 begins with this connection window and cannot announce a smaller one (RFC 9113 §6.9.2). */
+const MIN_CONNECTION_WINDOW_BYTES = 65_535;
+const MIN_FRAME_BYTES = 16_384;
+
 /** A parsed configuration and what the operator should know about it. */
 export interface ParsedConfig {
   readonly config: ProxyConfig;
@@ -22,14 +26,19 @@ export function parseConfig(environment: Environment): ParsedConfig {
   const env = new EnvReader(environment);
   const warnings: string[] = [];
   const variable = (name: string): string => `LINKERD2_PROXY_${name}`;
-  if ((env.text('IDENTITY_DISABLED') ?? '') !== '') throw new ConfigError(variable('IDENTITY_DISABLED'), 'is set, but identity is mandatory; unset it');
+  if ((env.text('IDENTITY_DISABLED') ?? '') !== '')
+    throw new ConfigError(variable('IDENTITY_DISABLED'), 'is set, but identity is mandatory; unset it');
   if (env.text('IDENTITY_SPIRE_WORKLOAD_API_ADDRESS') !== undefined || env.text('IDENTITY_SPIRE_SOCKET') !== undefined) {
-    throw new ConfigError(variable('IDENTITY_SPIRE_WORKLOAD_API_ADDRESS'), 'SPIRE identities are not supported yet; use the identity service');
+    throw new ConfigError(
+      variable('IDENTITY_SPIRE_WORKLOAD_API_ADDRESS'),
+      'SPIRE identities are not supported yet; use the identity service',
+    );
   }
 
   const single = env.socketAddresses('OUTBOUND_LISTEN_ADDR', [{ ip: '127.0.0.1', port: 4140 }]);
   const outboundListen = env.socketAddresses('OUTBOUND_LISTEN_ADDRS', single.slice(0, 1));
-  if (outboundListen.length > 2) throw new ConfigError(variable('OUTBOUND_LISTEN_ADDRS'), 'has more than two addresses; give one for IPv4 and one for IPv6');
+  if (outboundListen.length > 2)
+    throw new ConfigError(variable('OUTBOUND_LISTEN_ADDRS'), 'has more than two addresses; give one for IPv4 and one for IPv6');
   const one = (name: string, ip: string, port: number) => {
     const list = env.socketAddresses(name, [{ ip, port }]);
     if (list.length !== 1) throw new ConfigError(variable(name), 'takes exactly one address');
@@ -40,12 +49,17 @@ export function parseConfig(environment: Environment): ParsedConfig {
   const localName = env.text('IDENTITY_LOCAL_NAME');
   const identityName = (localName ?? env.required('IDENTITY_SERVER_ID', 'or set LINKERD2_PROXY_IDENTITY_LOCAL_NAME')).toLowerCase();
   const serverName = (localName ?? env.required('IDENTITY_SERVER_NAME', 'or set LINKERD2_PROXY_IDENTITY_LOCAL_NAME')).toLowerCase();
-  if (!isIdentityName(identityName)) throw new ConfigError(variable(localName === undefined ? 'IDENTITY_SERVER_ID' : 'IDENTITY_LOCAL_NAME'), 'is not a DNS name without trailing dot');
+  if (!isIdentityName(identityName))
+    throw new ConfigError(
+      variable(localName === undefined ? 'IDENTITY_SERVER_ID' : 'IDENTITY_LOCAL_NAME'),
+      'is not a DNS name without trailing dot',
+    );
   if (identityName !== serverName) throw new ConfigError(variable('IDENTITY_SERVER_NAME'), 'must equal IDENTITY_SERVER_ID');
 
   const clusterNetworks = env.networks('POLICY_CLUSTER_NETWORKS');
   const inboundDefaultPolicy = env.text('INBOUND_DEFAULT_POLICY') ?? 'all-unauthenticated';
-  if (env.text('INBOUND_DEFAULT_POLICY') === undefined) warnings.push(`${variable('INBOUND_DEFAULT_POLICY')} is not set; using all-unauthenticated`);
+  if (env.text('INBOUND_DEFAULT_POLICY') === undefined)
+    warnings.push(`${variable('INBOUND_DEFAULT_POLICY')} is not set; using all-unauthenticated`);
   if (!DEFAULT_POLICIES.has(inboundDefaultPolicy)) {
     throw new ConfigError(variable('INBOUND_DEFAULT_POLICY'), `is no default policy; use one of ${[...DEFAULT_POLICIES].join(', ')}`);
   }
@@ -71,14 +85,27 @@ export function parseConfig(environment: Environment): ParsedConfig {
     controlListen: one('CONTROL_LISTEN_ADDR', '0.0.0.0', 4190),
     adminListen: one('ADMIN_LISTEN_ADDR', '127.0.0.1', 4191),
     inboundIps: env.ips('INBOUND_IPS'),
-    inbound: direction(env, 'INBOUND', 'MAX_IDLE_CONNS_PER_ENDPOINT', { connectMs: 300, backoffMaxMs: 10_000, failfastMs: 1000, idleMs: 90_000 }),
+    inbound: direction(env, 'INBOUND', 'MAX_IDLE_CONNS_PER_ENDPOINT', {
+      connectMs: 300,
+      backoffMaxMs: 10_000,
+      failfastMs: 1000,
+      idleMs: 90_000,
+    }),
     outbound: {
-      ...direction(env, 'OUTBOUND', 'OUTBOUND_MAX_IDLE_CONNS_PER_ENDPOINT', { connectMs: 1000, backoffMaxMs: 60_000, failfastMs: 3000, idleMs: 5000 }),
+      ...direction(env, 'OUTBOUND', 'OUTBOUND_MAX_IDLE_CONNS_PER_ENDPOINT', {
+        connectMs: 1000,
+        backoffMaxMs: 60_000,
+        failfastMs: 3000,
+        idleMs: 5000,
+      }),
       tcpQueueCapacity: env.count('OUTBOUND_TCP_QUEUE_CAPACITY', 10_000),
       tcpFailfastTimeoutMs: env.durationMs('OUTBOUND_TCP_FAILFAST_TIMEOUT', 3000),
     },
     http2ClientStreamWindowBytes: env.count('HTTP2_INITIAL_STREAM_WINDOW_SIZE', 65_535, 0x7fff_ffff),
-    http2ClientConnectionWindowBytes: env.count('HTTP2_INITIAL_CONNECTION_WINDOW_SIZE', 1_048_576, 0x7fff_ffff),
+    http2ClientConnectionWindowBytes: Math.max(
+      MIN_CONNECTION_WINDOW_BYTES,
+      env.count('HTTP2_INITIAL_CONNECTION_WINDOW_SIZE', 1_048_576, 0x7fff_ffff),
+    ),
     isIngressMode,
     emitOutboundHeaders: !env.flag('OUTBOUND_DISABLE_INFORMATIONAL_HEADERS', isIngressMode),
     destination: control(env, 'DESTINATION_SVC'),
@@ -142,13 +169,19 @@ function direction(
 }
 
 function serverHttp2(env: EnvReader, prefix: string): ServerHttp2Config {
+  const connectionWindowBytes = env.count(`${prefix}_INITIAL_CONNECTION_WINDOW_SIZE`, undefined, 0x7fff_ffff);
+  const maxFrameBytes = env.count(`${prefix}_MAX_FRAME_SIZE`, undefined, 0xff_ffff);
+  if (maxFrameBytes !== undefined && maxFrameBytes < MIN_FRAME_BYTES) {
+    throw new ConfigError(`LINKERD2_PROXY_${prefix}_MAX_FRAME_SIZE`, `must be at least ${MIN_FRAME_BYTES} (RFC 9113 §6.5.2)`);
+  }
   return {
     initialStreamWindowBytes: env.count(`${prefix}_INITIAL_STREAM_WINDOW_SIZE`, undefined, 0x7fff_ffff),
-    initialConnectionWindowBytes: env.count(`${prefix}_INITIAL_CONNECTION_WINDOW_SIZE`, undefined, 0x7fff_ffff),
+    initialConnectionWindowBytes:
+      connectionWindowBytes === undefined ? undefined : Math.max(MIN_CONNECTION_WINDOW_BYTES, connectionWindowBytes),
     keepAliveIntervalMs: env.durationMs(`${prefix}_KEEP_ALIVE_INTERVAL`, undefined),
     keepAliveTimeoutMs: env.durationMs(`${prefix}_KEEP_ALIVE_TIMEOUT`, undefined),
     maxConcurrentStreams: env.count(`${prefix}_MAX_CONCURRENT_STREAMS`, undefined),
-    maxFrameBytes: env.count(`${prefix}_MAX_FRAME_SIZE`, undefined, 0xff_ffff),
+    maxFrameBytes,
     maxHeaderListBytes: env.count(`${prefix}_MAX_HEADER_LIST_SIZE`, undefined),
     maxPendingAcceptResetStreams: env.count(`${prefix}_MAX_PENDING_ACCEPT_RESET_STREAMS`, undefined),
   };
@@ -160,7 +193,10 @@ function control(env: EnvReader, base: string): ControlAddress {
   const address = parseHostPort(text);
   if (address === undefined) throw new ConfigError(`LINKERD2_PROXY_${base}_ADDR`, 'is not IP:port or name:port');
   if (isLoopbackHost(address.host)) return { ...address, identity: undefined };
-  return { ...address, identity: env.required(`${base}_NAME`, 'give the identity of that service; only loopback addresses go without').toLowerCase() };
+  return {
+    ...address,
+    identity: env.required(`${base}_NAME`, 'give the identity of that service; only loopback addresses go without').toLowerCase(),
+  };
 }
 
 export function isLoopbackHost(host: string): boolean {

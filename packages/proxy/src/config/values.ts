@@ -146,7 +146,8 @@ export class EnvReader {
     if (minMs === undefined || maxMs === undefined) throw new ConfigError(variable, 'the minimum and the maximum must be set together');
     if (minMs > maxMs || minMs === 0) throw new ConfigError(variable, 'must be above 0 and not above the maximum');
     const jitterRatio = jitter === undefined ? 0 : Number(jitter);
-    if (!(jitterRatio >= 0 && jitterRatio <= 100)) throw new ConfigError(`${PREFIX}${base}_EXP_BACKOFF_JITTER`, 'is not a number from 0 to 100');
+    if (!(jitterRatio >= 0 && jitterRatio <= 100))
+      throw new ConfigError(`${PREFIX}${base}_EXP_BACKOFF_JITTER`, 'is not a number from 0 to 100');
     return { minMs, maxMs, jitterRatio };
   }
 }

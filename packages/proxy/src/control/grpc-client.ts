@@ -54,7 +54,10 @@ export interface GrpcChannelDeps {
   readonly metrics: ControlMetrics;
   /** Addresses of the service now; calls back once. */
   resolve(onResolved: (addresses: readonly SocketAddress[]) => void, onError: (message: string) => void): void;
-  readonly log: { debug(message: string, fields?: Record<string, unknown>): void; warn(message: string, fields?: Record<string, unknown>): void };
+  readonly log: {
+    debug(message: string, fields?: Record<string, unknown>): void;
+    warn(message: string, fields?: Record<string, unknown>): void;
+  };
 }
 
 interface Pending {

@@ -317,7 +317,8 @@ class SharedResolution {
     return {
       close: () => {
         this.subscribers.delete(onUpdate);
-        if (this.subscribers.size === 0) this.cancelIdle ??= this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => this.idle());
+        if (this.subscribers.size === 0)
+          this.cancelIdle ??= this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => this.idle());
       },
     };
   }
@@ -365,7 +366,9 @@ function ipAddress(ip: string) {
   const [head = '', tail] = ip.split('::');
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
-  const groups = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right].map((group) => BigInt(`0x${group}`));
+  const groups = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right].map((group) =>
+    BigInt(`0x${group}`),
+  );
   const half = (from: number): bigint => groups.slice(from, from + 4).reduce((total, group) => (total << 16n) | group, 0n);
   return create(IPAddressSchema, { ip: { case: 'ipv6', value: create(IPv6Schema, { first: half(0), last: half(4) }) } });
 }

@@ -159,7 +159,14 @@ export function redirectFilter(redirect: RequestRedirect): Filter {
   const scheme = redirect.scheme?.type;
   return {
     kind: 'redirect',
-    scheme: scheme === undefined || scheme.case === undefined ? undefined : scheme.case === 'registered' ? (scheme.value === 1 ? 'https' : 'http') : scheme.value,
+    scheme:
+      scheme === undefined || scheme.case === undefined
+        ? undefined
+        : scheme.case === 'registered'
+          ? scheme.value === 1
+            ? 'https'
+            : 'http'
+          : scheme.value,
     host: redirect.host === '' ? undefined : redirect.host,
     path: redirect.path?.replace.case === undefined ? undefined : { kind: redirect.path.replace.case, value: redirect.path.replace.value },
     port: redirect.port,
@@ -176,7 +183,10 @@ export function grpcFailure(injector: GrpcFailureInjector): Filter {
 }
 
 /** No ratio = always. */
-function ratio(value: { readonly numerator: number; readonly denominator: number } | undefined): { numerator: number; denominator: number } {
+function ratio(value: { readonly numerator: number; readonly denominator: number } | undefined): {
+  numerator: number;
+  denominator: number;
+} {
   if (value === undefined) return { numerator: 1, denominator: 1 };
   if (value.denominator === 0) throw new TranslationError('ratio has denominator 0');
   return { numerator: value.numerator, denominator: value.denominator };

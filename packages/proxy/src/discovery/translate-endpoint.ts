@@ -38,7 +38,9 @@ function tlsIdentity(identity: TlsIdentity | undefined): EndpointAddress['tls'] 
     }
     case 'uriLikeIdentity': {
       const serverName = identity?.serverName?.name ?? '';
-      return serverName === '' || strategy.value.uri === '' ? undefined : { identity: strategy.value.uri, serverName: serverName.toLowerCase() };
+      return serverName === '' || strategy.value.uri === ''
+        ? undefined
+        : { identity: strategy.value.uri, serverName: serverName.toLowerCase() };
     }
     case undefined:
       return undefined;
@@ -65,7 +67,11 @@ export function endpointUpdate(update: Update, isReset: boolean): EndpointUpdate
       return { isReset, add: set.addrs.map((addr) => endpointAddress(addr, set.metricLabels)), remove: [] };
     }
     case 'remove':
-      return { isReset: false, add: [], remove: update.update.value.addrs.map((addr) => ({ ip: ipText(addr.ip), port: addr.port & 0xffff })) };
+      return {
+        isReset: false,
+        add: [],
+        remove: update.update.value.addrs.map((addr) => ({ ip: ipText(addr.ip), port: addr.port & 0xffff })),
+      };
     case 'noEndpoints':
       return { isReset: true, add: [], remove: [] };
     case undefined:

@@ -121,7 +121,14 @@ function authzMeta(authz: Authz): Meta {
   if (name.startsWith('default:')) return { kind: 'default', name: name.slice('default:'.length) };
   return {
     kind: 'resource',
-    resource: { group: authz.labels['group'] ?? 'policy.linkerd.io', kind: authz.labels['kind'] ?? 'serverauthorization', name, namespace: '', section: '', port: 0 },
+    resource: {
+      group: authz.labels['group'] ?? 'policy.linkerd.io',
+      kind: authz.labels['kind'] ?? 'serverauthorization',
+      name,
+      namespace: '',
+      section: '',
+      port: 0,
+    },
   };
 }
 

@@ -11,7 +11,18 @@ import type {
   TlsRoute,
 } from '@weft/proto/outbound';
 import type { SocketAddress } from '@weft/net';
-import type { Backend, Distribution, EndpointAddress, Filter, GrpcRouteMatch, HttpRouteMatch, Meta, OutboundPolicy, Profile, Route } from '@weft/routing';
+import type {
+  Backend,
+  Distribution,
+  EndpointAddress,
+  Filter,
+  GrpcRouteMatch,
+  HttpRouteMatch,
+  Meta,
+  OutboundPolicy,
+  Profile,
+  Route,
+} from '@weft/routing';
 import { endpointAddress } from './translate-endpoint.ts';
 import {
   TranslationError,
@@ -180,7 +191,10 @@ function tcpLikeRoute(route: OpaqueRoute | TlsRoute, hosts: Route<never>['hosts'
 }
 
 interface TcpFilter {
-  readonly kind: { readonly case: 'invalid'; readonly value: { readonly message: string } } | { readonly case: 'forbidden' } | { readonly case: undefined };
+  readonly kind:
+    | { readonly case: 'invalid'; readonly value: { readonly message: string } }
+    | { readonly case: 'forbidden' }
+    | { readonly case: undefined };
 }
 
 function tcpFilter(filter: TcpFilter): Filter {

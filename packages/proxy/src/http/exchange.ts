@@ -8,12 +8,14 @@
  *             └────────────rescue (a ProxyError)──────────────────────────► finished
  */
 import { ByteQueue, ByteWriter, type FieldList } from '@weft/bytes';
-import { type ProxyError, rescue } from './proxy-error.ts';
+import type { Admission } from '../admission.ts';
+import { type ProxyError, grpcTrailers, isGrpc, rescue } from './proxy-error.ts';
 import type { ProxyRequestHead } from './request-head.ts';
 import type { ClientFailure, ClientStream, RequestSink, ResponseHead, ResponseSink, ServerStream } from './types.ts';
 
 const CANCEL = 8;
 const NO_ERROR = 0;
+const INTERNAL_ERROR = 2;
 
 /** How an exchange ended. */
 export interface Outcome {
@@ -44,6 +46,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
   private isResponseEnded = false;
   private owedToServer = 0;
   private owedToClient = 0;
+  private admission: Admission | undefined = undefined;
 
   constructor(head: ProxyRequestHead, server: ServerStream, end: boolean) {
     this.head = head;
@@ -60,8 +63,19 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     return this.isRequestEnded && this.held === undefined && this.heldTrailers === undefined;
   }
 
+  /** Takes a place among the requests in flight, until the head of the response. Without one the request is answered. */
+  admit(admission: Admission): boolean {
+    if (!admission.enter()) {
+      this.rescue({ kind: 'load-shed', message: 'service overloaded' });
+      return false;
+    }
+    this.admission = admission;
+    return true;
+  }
+
   /** The chosen endpoint has opened a stream for this request: what was held back goes out. */
   bind(client: ClientStream, wasSentEnded: boolean): void {
+    if (this.isFinished) return;
     this.client = client;
     if (wasSentEnded) return;
     const { held } = this;
@@ -85,8 +99,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.client = undefined;
     client?.abort(CANCEL);
     if (this.isResponseStarted) {
-      this.server.abort(error.kind === 'unexpected' ? 2 : CANCEL);
-      this.finish({ status: this.status, error, isAborted: true, failure: undefined });
+      this.breakOff(error, error.kind === 'unexpected' ? INTERNAL_ERROR : CANCEL, undefined);
       return;
     }
     const answer = rescue(error, this.head, this.showsDetails());
@@ -95,6 +108,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.responseFields = answer.head.fields;
     if (answer.mustClose) this.server.closeAfterResponse();
     this.onRescued(error);
+    this.settleServer();
     this.server.sendResponse(answer.head, true);
     this.finish({ status: this.status, error, isAborted: false, failure: undefined });
   }
@@ -120,8 +134,8 @@ export abstract class Exchange implements RequestSink, ResponseSink {
 
   onRequestEnd(trailers: Readonly<FieldList> | undefined): void {
     this.isRequestEnded = true;
-    if (this.client === undefined) this.heldTrailers = trailers;
-    else this.client.sendEnd(trailers);
+    this.heldTrailers = trailers;
+    this.client?.sendEnd(trailers);
     if (this.isTunnel && this.isResponseEnded) this.completed();
   }
 
@@ -154,7 +168,11 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.isTunnel = head.status === 101 || (this.head.upgrade === 'connect' && head.status >= 200 && head.status < 300);
     const shown = this.mapResponse(head);
     this.responseFields = shown.fields;
-    if (end) this.firstByte();
+    this.leaveAdmission();
+    if (end) {
+      this.firstByte();
+      this.settleServer();
+    }
     this.server.sendResponse(shown, end);
     if (end) this.completed();
   }
@@ -171,6 +189,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     if (this.isFinished) return;
     if (!this.isFirstByteSeen) this.firstByte();
     this.trailers = trailers;
+    if (!this.isTunnel) this.settleServer();
     this.server.sendEnd(trailers);
     this.isResponseEnded = true;
     // Each half of a tunnel closes on its own.
@@ -182,8 +201,8 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.client = undefined;
     if (!this.isResponseStarted && failure.isUnprocessed && this.isReplayable && this.redispatch(failure)) return;
     if (this.isResponseStarted) {
-      this.server.abort(failure.kind === 'reset' ? failure.h2Code : CANCEL);
-      this.finish({ status: this.status, error: undefined, isAborted: true, failure });
+      if (failure.kind === 'reset') this.breakOff(undefined, failure.h2Code, failure);
+      else this.breakOff(this.mapFailure(failure), CANCEL, failure);
       return;
     }
     if (failure.kind === 'reset' && this.head.version === 20) {
@@ -228,6 +247,18 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.onFirstByte();
   }
 
+  /** Ends a response that has begun: with trailers where gRPC has a place for the cause (§4.5), else by breaking the stream. */
+  private breakOff(error: ProxyError | undefined, h2Code: number, failure: ClientFailure | undefined): void {
+    if (error !== undefined && isGrpc(this.head)) {
+      this.trailers = grpcTrailers(error, this.showsDetails());
+      this.settleServer();
+      this.server.sendEnd(this.trailers);
+    } else {
+      this.server.abort(h2Code);
+    }
+    this.finish({ status: this.status, error: failure === undefined ? error : undefined, isAborted: true, failure });
+  }
+
   /** The response is complete. A request body that is still coming has no reader any more. */
   private completed(): void {
     const { client } = this;
@@ -238,15 +269,25 @@ export abstract class Exchange implements RequestSink, ResponseSink {
 
   private finish(outcome: Outcome): void {
     this.isFinished = true;
-    if (this.owedToServer > 0) {
-      this.server.consumed(this.owedToServer);
-      this.owedToServer = 0;
-    }
-    if (this.held !== undefined) {
-      const bytes = this.held.length;
-      this.held = undefined;
-      this.server.consumed(bytes);
-    }
+    this.leaveAdmission();
+    this.settleServer();
     this.onFinish(outcome);
+  }
+
+  /**
+   * Credits the request bytes that have no reader any more. Before the end of the response: a connection may turn to its next request
+   * within that call, whose account is not to be touched.
+   */
+  private settleServer(): void {
+    const bytes = this.owedToServer + (this.held?.length ?? 0);
+    this.owedToServer = 0;
+    this.held = undefined;
+    if (bytes > 0) this.server.consumed(bytes);
+  }
+
+  private leaveAdmission(): void {
+    const { admission } = this;
+    this.admission = undefined;
+    admission?.leave();
   }
 }

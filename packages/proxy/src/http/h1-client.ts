@@ -4,8 +4,9 @@
  * upgraded exchange or a CONNECT turns it into a tunnel, after which it is not pooled.
  */
 import type { Buffer } from 'node:buffer';
-import { type FieldList, hasField } from '@weft/bytes';
+import { type FieldList, fieldValue, hasField } from '@weft/bytes';
 import {
+  H1EncodeError,
   H1ResponseDecoder,
   type H1ResponseHead,
   type H1Sink,
@@ -18,6 +19,8 @@ import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
 import { BODY_UNKNOWN, type ClientFailure, type ClientStream, HTTP_1_0, HTTP_1_1, type RequestHead, type ResponseSink } from './types.ts';
 
 const MAX_UNCONSUMED_BYTES = 64 * 1024;
+/** Interim answers (1xx) to one request; each is passed on at once, whatever the client can take. */
+const MAX_INTERIM = 64;
 /** RFC 9110 §9.2.2: may be sent again by a proxy that cannot know whether it was processed. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
@@ -49,6 +52,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   private method = '';
   private isUpgrade = false;
   private hasSentBody = false;
+  private interimCount = 0;
   private isGone = false;
 
   constructor(stream: ByteStream, pool: H1Pool) {
@@ -69,6 +73,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     this.hasReceived = false;
     this.hasSentBody = false;
     this.isChunked = false;
+    this.interimCount = 0;
     this.unconsumed = 0;
     this.canKeep = head.version !== HTTP_1_0;
     const fields: FieldList = [];
@@ -83,10 +88,17 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     const target =
       head.upgrade === 'connect'
         ? (head.authority ?? '')
-        : head.isAbsoluteForm
-          ? `${head.scheme}://${head.authority ?? ''}${head.path}`
+        : head.isAbsoluteForm && head.authority !== undefined
+          ? `${head.scheme}://${head.authority}${head.path}`
           : head.path;
-    writeRequestHead(this.stream.out, head.method, target, head.version === HTTP_1_0 ? 0 : 1, fields);
+    try {
+      writeRequestHead(this.stream.out, head.method, target, head.version === HTTP_1_0 ? 0 : 1, fields);
+    } catch (error) {
+      if (!(error instanceof H1EncodeError)) throw error;
+      // A head that HTTP/1 cannot carry, where nothing may have let it in: this request alone suffers.
+      this.broken(error.message);
+      return;
+    }
     this.decoder.expect(head.method);
     this.stream.schedule();
   }
@@ -96,8 +108,9 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     this.isReused = true;
   }
 
+  /** Ends an idle connection. Nothing is on its way, so nobody's FIN is waited for. */
   close(): void {
-    this.stream.end();
+    this.stream.destroy();
   }
 
   // ---- ClientStream
@@ -117,7 +130,12 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
       return;
     }
     if (this.isChunked) {
-      writeLastChunk(this.stream.out, trailers);
+      try {
+        writeLastChunk(this.stream.out, trailers);
+      } catch (error) {
+        if (!(error instanceof H1EncodeError)) throw error;
+        writeLastChunk(this.stream.out);
+      }
       this.stream.schedule();
     }
     this.finishIfDone();
@@ -125,7 +143,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
 
   abort(_h2Code: number): void {
     this.sink = undefined;
-    this.stream.destroy();
+    this.stream.destroy({ reset: this.isTunnel });
   }
 
   consumed(bytes: number): void {
@@ -151,9 +169,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     this.hasReceived = true;
     const at = this.decoder.push(chunk, start, end);
     if (at < 0) {
-      const message = this.decoder.error?.message ?? 'invalid HTTP/1 response';
-      this.fail({ kind: 'protocol', message, h2Code: 0, isUnprocessed: false });
-      this.stream.destroy();
+      this.broken(this.decoder.error?.message ?? 'invalid HTTP/1 response');
       return;
     }
     if (this.isTunnel) {
@@ -189,8 +205,10 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   onClose(error: NetError | undefined): void {
     if (this.isGone) return;
     this.isGone = true;
-    if (this.isTunnel && this.isResponseDone) this.sink = undefined;
-    if (this.sink !== undefined && !this.isResponseDone) this.failClosed(error?.message ?? 'connection closed before message completed');
+    // A tunnel whose other half was still open has broken, too.
+    if (this.isTunnel && this.isResponseDone && this.isRequestDone) this.sink = undefined;
+    if (this.sink !== undefined && (!this.isResponseDone || this.isTunnel))
+      this.failClosed(error?.message ?? 'connection closed before message completed');
     this.pool.onGone(this);
   }
 
@@ -199,17 +217,22 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
   onHead(head: H1ResponseHead): void {
     const { sink } = this;
     if (sink === undefined) return;
-    const fields = stripHopByHop(head.fields as FieldList);
+    let fields = stripHopByHop(head.fields);
     if (head.status >= 100 && head.status < 200 && head.status !== 101) {
-      sink.onInterim(head.status, fields);
+      this.interimCount += 1;
+      if (this.interimCount > MAX_INTERIM) this.broken('too many interim responses');
+      else sink.onInterim(head.status, fields);
       return;
     }
-    if (head.status === 101 && !this.isUpgrade) {
-      // A tunnel that nobody asked for would let the application speak past the proxy (RFC 9110 §7.8).
-      this.canKeep = false;
-      this.fail({ kind: 'protocol', message: 'unsolicited 101 response', h2Code: 0, isUnprocessed: false });
-      this.stream.destroy();
-      return;
+    if (head.status === 101) {
+      if (!this.isUpgrade) {
+        // A tunnel that nobody asked for would let the application speak past the proxy (RFC 9110 §7.8).
+        this.broken('unsolicited 101 response');
+        return;
+      }
+      // Of the protocols offered the server has chosen.
+      const chosen = fieldValue(head.fields, 'upgrade');
+      if (chosen !== undefined) fields = [...fields, 'connection', 'upgrade', 'upgrade', chosen];
     }
     this.isResponseStarted = true;
     if (!head.keepAlive) this.canKeep = false;
@@ -258,7 +281,7 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     if (!this.isResponseDone || this.sink === undefined) return;
     this.sink = undefined;
     if (!this.isRequestDone || !this.canKeep || this.stream.isClosed) {
-      this.stream.end();
+      this.stream.destroy();
       return;
     }
     if (this.isReadPaused) {
@@ -267,6 +290,12 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     }
     this.decoder.next();
     this.pool.onReusable(this);
+  }
+
+  /** The response is not one. */
+  private broken(message: string): void {
+    this.fail({ kind: 'protocol', message, h2Code: 0, isUnprocessed: false });
+    this.stream.destroy();
   }
 
   private failClosed(message: string): void {

@@ -4,12 +4,16 @@
  * in progress; pipelined bytes wait until it is complete (RFC 9112 §9.3.2). After a 101 or a successful CONNECT the same body calls
  * carry tunnel bytes.
  *
- *   idle ──head──► exchanging ──request end + response end──► idle | closing
+ *   idle ──head──► exchanging ──request end + response end──► idle | closing ──peer closes, or linger──► closed
  *                       └──101 / CONNECT 2xx──► tunnel ──both ends──► closed
+ *
+ * While closing, what still comes is read and thrown away, so that the last answer is not destroyed by a reset; never served, since its answer
+ * could not be sent.
  */
 import { Buffer } from 'node:buffer';
 import { type FieldList, hasField } from '@weft/bytes';
 import {
+  H1EncodeError,
   H1RequestDecoder,
   type H1RequestHead,
   type H1Sink,
@@ -19,6 +23,8 @@ import {
   writeResponseHead,
 } from '@weft/http1';
 import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import type { Clock } from '../runtime.ts';
+import { endAndLinger } from './linger.ts';
 import { fromH1, type ProxyRequestHead } from './request-head.ts';
 import {
   BODY_UNKNOWN,
@@ -33,12 +39,15 @@ import {
 const MAX_UNCONSUMED_BYTES = 64 * 1024;
 /** Request body thrown away after an early response so that the connection can be kept; beyond it the connection closes. */
 const MAX_DISCARDED_BYTES = 64 * 1024;
+/** Bytes thrown away while closing; a peer that sends more is cut off. */
+const MAX_LINGER_BYTES = 1024 * 1024;
 const CANCEL = 8;
 
 export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>, ServerStream {
   readonly connection: ServerConnectionInfo;
   private readonly stream: ByteStream;
   private readonly handler: HttpHandler;
+  private readonly clock: Clock;
   private readonly decoder: H1RequestDecoder;
   private sink: RequestSink | undefined = undefined;
   private lastH1Head: H1RequestHead | undefined = undefined;
@@ -50,8 +59,13 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   private isTunnel = false;
   private isChunked = false;
   private isBodiless = false;
+  /** The body ends with the connection: an abort must not look like its end. */
+  private isUntilClose = false;
   private isReadPaused = false;
   private mustClose = false;
+  /** Nothing more is written, and nothing more is served. */
+  private isClosing = false;
+  private cancelLinger: (() => void) | undefined = undefined;
   private isDraining = false;
   private isReadEnded = false;
   /** Inside `decoder.push`: what follows a complete exchange is then left to `feed`. */
@@ -62,9 +76,10 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   private requestMethod = '';
   private pipelined: Buffer | undefined = undefined;
 
-  constructor(stream: ByteStream, handler: HttpHandler) {
+  constructor(stream: ByteStream, handler: HttpHandler, clock: Clock) {
     this.stream = stream;
     this.handler = handler;
+    this.clock = clock;
     this.connection = { clientIp: stream.remote.ip, clientPort: stream.remote.port };
     this.decoder = new H1RequestDecoder(this);
   }
@@ -78,13 +93,15 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     this.isDraining = true;
     if (this.isTunnel) return;
     this.mustClose = true;
-    if (!this.isExchanging) this.stream.end();
+    // A request on its way is still answered.
+    if (!this.isExchanging && this.decoder.isIdle) this.close();
   }
 
   // ---- ByteStreamSink
 
   onRead(chunk: Buffer, start: number, end: number): void {
     if (this.isTunnel) this.deliverTunnel(chunk, start, end);
+    else if (this.isClosing) this.discard(end - start);
     else this.feed(chunk, start, end);
   }
 
@@ -97,14 +114,8 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       }
       return;
     }
-    if (!this.isExchanging) {
-      this.stream.end();
-    } else if (this.isRequestDone) {
-      // A half-closed client still gets its answer.
-      this.mustClose = true;
-    } else {
-      this.stream.destroy();
-    }
+    // While closing, this was what was waited for.
+    if (!this.isClosing) this.endOfInput();
   }
 
   onDrain(): void {
@@ -112,6 +123,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   }
 
   onClose(_error: NetError | undefined): void {
+    this.cancelLinger?.();
     const { sink } = this;
     this.sink = undefined;
     if (sink !== undefined && !(this.isRequestDone && this.isResponseDone)) sink.onRequestAbort(CANCEL);
@@ -125,7 +137,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     if (h1Head !== this.lastH1Head || head === undefined) {
       head = fromH1(h1Head);
       if (head === undefined) {
-        this.refuse(400);
+        this.refuse(400, 'ERR_H1_TARGET');
         return;
       }
       this.lastH1Head = h1Head;
@@ -147,7 +159,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   onBody(chunk: Uint8Array, start: number, end: number): void {
     const bytes = end - start;
     if (this.sink === undefined) {
-      this.discarded += bytes;
+      this.discard(bytes);
       return;
     }
     this.unconsumed += bytes;
@@ -173,12 +185,14 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     this.isResponseStarted = true;
     const { status } = head;
     const fields = head.fields.slice();
+    if (!hasField(fields, 'date')) fields.push('date', this.clock.date());
     if (status === 101 || (this.requestMethod === 'CONNECT' && status >= 200 && status < 300)) {
-      if (status === 101) fields.push('connection', 'upgrade', 'upgrade', this.lastHead?.upgrade ?? '');
+      if (status === 101 && !hasField(fields, 'upgrade')) fields.push('connection', 'upgrade', 'upgrade', this.lastHead?.upgrade ?? '');
       this.writeHead(status, fields);
       this.openTunnel();
       return;
     }
+    this.isUntilClose = false;
     this.isBodiless = this.requestMethod === 'HEAD' || status === 204 || status === 304;
     this.isChunked = false;
     if (!this.isBodiless) {
@@ -189,6 +203,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
           this.isChunked = true;
           fields.push('transfer-encoding', 'chunked');
         } else {
+          this.isUntilClose = true;
           this.mustClose = true;
         }
       }
@@ -219,7 +234,12 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       return;
     }
     if (this.isChunked) {
-      writeLastChunk(this.stream.out, trailers);
+      try {
+        writeLastChunk(this.stream.out, trailers);
+      } catch (error) {
+        if (!(error instanceof H1EncodeError)) throw error;
+        writeLastChunk(this.stream.out);
+      }
       this.stream.schedule();
     }
     this.finishResponse();
@@ -228,7 +248,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   abort(_h2Code: number): void {
     this.sink = undefined;
     this.isResponseDone = true;
-    this.stream.destroy();
+    this.stream.destroy({ reset: this.isTunnel || this.isUntilClose });
   }
 
   consumed(bytes: number): void {
@@ -253,9 +273,10 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       at = this.decoder.push(chunk, at, end);
       this.isFeeding = false;
       if (at < 0) {
-        this.refuse(this.decoder.error?.status ?? 400);
+        this.refuse(this.decoder.error?.status ?? 400, this.decoder.error?.code ?? '');
         return;
       }
+      if (this.isClosing) return;
       if (this.isExchanging && this.isRequestDone && this.isResponseDone && !this.recycle()) return;
       if (at >= end) return;
       if (this.isTunnel) {
@@ -264,10 +285,6 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       }
       if (this.lastHead?.upgrade !== undefined && this.isExchanging) {
         this.holdBack(chunk, at, end);
-        return;
-      }
-      if (this.sink === undefined && this.isResponseDone && this.discarded > MAX_DISCARDED_BYTES) {
-        this.stream.end();
         return;
       }
     }
@@ -298,7 +315,13 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   }
 
   private writeHead(status: number, fields: FieldList): void {
-    writeResponseHead(this.stream.out, status, undefined, this.minorVersion, fields);
+    try {
+      writeResponseHead(this.stream.out, status, undefined, this.minorVersion, fields);
+    } catch (error) {
+      if (!(error instanceof H1EncodeError)) throw error;
+      // Fields that HTTP/1 cannot carry, where nothing may have let them in: this connection alone suffers.
+      this.stream.destroy({ reset: true });
+    }
     this.stream.schedule();
   }
 
@@ -307,7 +330,8 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     this.sink = undefined;
     this.unconsumed = 0;
     if (!this.isRequestDone) {
-      // The rest of the body is thrown away as it comes, up to a limit; feed() closes beyond it.
+      // The rest of the body is thrown away as it comes, so that the connection can be kept, or the answer not be lost to a reset.
+      if (this.mustClose) this.close();
       if (this.isReadPaused) this.resume();
       return;
     }
@@ -316,6 +340,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     if (held !== undefined) {
       this.pipelined = undefined;
       this.feed(held, 0, held.length);
+      if (this.isReadEnded && this.pipelined === undefined && !this.isClosing) this.endOfInput();
     }
     if (this.pipelined === undefined && this.isReadPaused) this.resume();
   }
@@ -323,16 +348,29 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   /** Makes ready for the next request. False where the connection closes instead. */
   private recycle(): boolean {
     this.isExchanging = false;
-    if (this.mustClose || this.isReadEnded) {
-      this.stream.end();
+    if (this.mustClose || (this.isReadEnded && this.pipelined === undefined)) {
+      this.close();
       return false;
     }
     this.decoder.next();
     return true;
   }
 
+  /** No more bytes will come, and none are held back. */
+  private endOfInput(): void {
+    if (!this.isExchanging) {
+      this.close();
+    } else if (!this.isRequestDone && this.lastHead?.upgrade === undefined && !this.isResponseDone) {
+      // The body is cut short. A client that has sent all of its request still gets the answer.
+      this.stream.destroy();
+    } else if (this.isResponseDone) {
+      this.close();
+    }
+  }
+
   /** Answers bytes that are no proper request, and closes: nothing after them can be trusted (request smuggling). */
-  private refuse(status: number): void {
+  private refuse(status: number, kind: string): void {
+    this.handler.onPeerErrors(kind, 1);
     this.mustClose = true;
     if (this.isResponseStarted && this.isExchanging) {
       this.stream.destroy();
@@ -344,8 +382,24 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
     this.isResponseDone = true;
     if (this.isExchanging) sink?.onRequestAbort(CANCEL);
     this.minorVersion = 1;
-    this.writeHead(status, ['content-length', '0', 'connection', 'close']);
-    this.stream.end();
+    this.writeHead(status, ['connection', 'close', 'content-length', '0', 'date', this.clock.date()]);
+    this.close();
+  }
+
+  /** Ends our half and waits for the peer's. */
+  private close(): void {
+    if (this.isClosing) return;
+    this.isClosing = true;
+    this.pipelined = undefined;
+    if (this.isReadPaused) this.resume();
+    this.cancelLinger = endAndLinger(this.stream, this.clock);
+  }
+
+  /** Counts bytes that nobody wants. */
+  private discard(bytes: number): void {
+    this.discarded += bytes;
+    if (this.discarded > MAX_LINGER_BYTES) this.stream.destroy();
+    else if (this.discarded > MAX_DISCARDED_BYTES) this.close();
   }
 
   private pause(): void {

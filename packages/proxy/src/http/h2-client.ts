@@ -7,6 +7,9 @@ import type { Buffer } from 'node:buffer';
 import { type FieldList, fieldValue } from '@weft/bytes';
 import { H2Connection, type H2ConnectionSink, type H2Options, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
 import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import type { Clock } from '../runtime.ts';
+import { endAndLinger } from './linger.ts';
+import { KeepAlive, type KeepAliveOptions, type KeepAliveTarget } from './keep-alive.ts';
 import { origProtoValue, type ProxyRequestHead } from './request-head.ts';
 import { BODY_UNKNOWN, type ClientStream, HTTP_1_0, HTTP_1_1, HTTP_2, type HttpVersion, type ResponseSink } from './types.ts';
 
@@ -20,21 +23,32 @@ export interface H2ClientOwner {
   onRetired(connection: H2ClientConnection, error: string): void;
 }
 
-export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
+export interface H2ClientOptions {
+  readonly codec: Partial<H2Options>;
+  readonly keepAlive: KeepAliveOptions | undefined;
+}
+
+export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, KeepAliveTarget {
   readonly codec: H2Connection;
+  /** When it was opened, for the owner's back-off. */
+  readonly openedMs: number;
   private readonly stream: ByteStream;
   private readonly owner: H2ClientOwner;
-  private readonly now: () => number;
+  private readonly clock: Clock;
+  private readonly keepAlive: KeepAlive | undefined;
   private isRetired = false;
   private wantsClose = false;
-  private hasPingInFlight = false;
-  private pingSentMs = 0;
+  private cancelLinger: (() => void) | undefined = undefined;
+  /** A stream has ended since the owner was last told of capacity. */
+  private hasFreed = false;
 
-  constructor(stream: ByteStream, owner: H2ClientOwner, options: Partial<H2Options>, now: () => number) {
+  constructor(stream: ByteStream, owner: H2ClientOwner, options: H2ClientOptions, clock: Clock) {
     this.stream = stream;
     this.owner = owner;
-    this.now = now;
-    this.codec = new H2Connection({ ...options, role: 'client' }, this, stream.out);
+    this.clock = clock;
+    this.openedMs = clock.now();
+    this.codec = new H2Connection({ ...options.codec, role: 'client' }, this, stream.out);
+    this.keepAlive = options.keepAlive === undefined ? undefined : new KeepAlive(clock, options.keepAlive, this);
     stream.onBeforeFlush = () => this.beforeFlush();
     stream.setSink(this);
     stream.schedule();
@@ -55,25 +69,11 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
     return stream;
   }
 
-  /** Keep-alive tick (PING, RFC 9113 §6.7). Closes the connection where the last one was not answered within `timeoutMs`. */
-  keepAlive(timeoutMs: number, isWhileIdle: boolean): void {
-    if (this.stream.isClosed) return;
-    if (this.hasPingInFlight) {
-      if (this.now() - this.pingSentMs >= timeoutMs) this.stream.destroy();
-      return;
-    }
-    if (!isWhileIdle && this.codec.activeStreams === 0) return;
-    this.hasPingInFlight = true;
-    this.pingSentMs = this.now();
-    this.codec.ping(1);
-    this.stream.schedule();
-  }
-
   /** Opens no more streams and closes when the last is done. */
   close(): void {
     this.wantsClose = true;
     this.retire('connection closed');
-    if (this.codec.activeStreams === 0) this.finish();
+    this.settle();
   }
 
   destroy(): void {
@@ -82,10 +82,13 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   onRead(chunk: Buffer, start: number, end: number): void {
-    if (!this.codec.recv(chunk, start, end, this.now())) {
+    const nowMs = this.clock.now();
+    this.keepAlive?.onRead(nowMs);
+    if (!this.codec.recv(chunk, start, end, nowMs)) {
       this.retire(this.codec.error?.message ?? 'HTTP/2 connection error');
-      this.stream.end();
+      this.finish();
     }
+    this.settle();
     this.stream.schedule();
   }
 
@@ -101,6 +104,8 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   onClose(error: NetError | undefined): void {
+    this.cancelLinger?.();
+    this.keepAlive?.close();
     this.retire(error?.message ?? 'connection closed');
     this.codec.close();
   }
@@ -116,21 +121,40 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
 
   onGoaway(): void {
     this.retire('GOAWAY');
-    if (this.codec.activeStreams === 0) this.finish();
   }
 
-  onPong(): void {
-    this.hasPingInFlight = false;
-  }
+  onPong(): void {}
 
   onOutput(): void {
     this.stream.schedule();
   }
 
   onStreamEnd(): void {
+    this.hasFreed = true;
+    // The codec still counts a stream whose end it is just telling; onRead settles then. Elsewhere the end of the turn does.
+    this.stream.schedule();
+  }
+
+  get hasStreams(): boolean {
+    return this.codec.activeStreams > 0;
+  }
+
+  sendPing(): void {
+    this.codec.ping(1);
+    this.stream.schedule();
+  }
+
+  onDead(): void {
+    this.retire('keep-alive timed out');
+    this.stream.destroy({ reset: true });
+  }
+
+  /** After streams have ended: room for waiting requests, or the end of a connection that takes none. */
+  private settle(): void {
     if (this.isRetired) {
       if (this.codec.activeStreams === 0) this.finish();
-    } else {
+    } else if (this.hasFreed) {
+      this.hasFreed = false;
       this.owner.onCapacity(this);
     }
   }
@@ -142,12 +166,14 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   private finish(): void {
+    if (this.cancelLinger !== undefined) return;
     if (this.wantsClose) this.codec.goaway(0);
-    this.stream.schedule();
-    this.stream.end();
+    this.keepAlive?.close();
+    this.cancelLinger = endAndLinger(this.stream, this.clock);
   }
 
   private beforeFlush(): void {
+    this.settle();
     this.codec.isBlocked = this.stream.isBlocked;
     if (this.codec.flush()) this.stream.schedule();
   }

@@ -4,30 +4,50 @@
  * `l5d-orig-proto` on answers to HTTP/1 requests that were carried inside (proxy-contract §4.2).
  */
 import type { Buffer } from 'node:buffer';
-import type { FieldList } from '@weft/bytes';
+import { type FieldList, hasField } from '@weft/bytes';
 import { H2Connection, type H2ConnectionSink, type H2Options, type H2StreamHandle, type H2StreamSink } from '@weft/http2';
-import { type ByteStream, type ByteStreamSink, type NetError, type TimerHandle, deadlines } from '@weft/net';
+import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
+import type { Clock } from '../runtime.ts';
+import { endAndLinger } from './linger.ts';
+import { KeepAlive, type KeepAliveOptions, type KeepAliveTarget } from './keep-alive.ts';
 import { fromH2, type ProxyRequestHead } from './request-head.ts';
-import { HTTP_1_0, type HttpHandler, type RequestSink, type ResponseHead, type ServerConnectionInfo, type ServerStream } from './types.ts';
+import {
+  HTTP_1_0,
+  HTTP_2,
+  type HttpHandler,
+  type RequestSink,
+  type ResponseHead,
+  type ServerConnectionInfo,
+  type ServerStream,
+} from './types.ts';
 
-/** A draining connection waits this long for the peer to acknowledge that it has seen the first GOAWAY (RFC 9113 §6.8). */
+/** A draining connection waits this long for the peer to have heard of it (RFC 9113 §6.8); then the final GOAWAY goes out anyway. */
 const SHUTDOWN_ACK_WAIT_MS = 5000;
 
-export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
+/** Settings of accepted HTTP/2 connections. */
+export interface H2ServerOptions {
+  readonly codec: Partial<H2Options>;
+  readonly keepAlive: KeepAliveOptions | undefined;
+}
+
+export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink, KeepAliveTarget {
   readonly info: ServerConnectionInfo;
   readonly codec: H2Connection;
+  readonly clock: Clock;
   private readonly stream: ByteStream;
   private readonly handler: HttpHandler;
-  private readonly now: () => number;
+  private readonly keepAlive: KeepAlive | undefined;
   private wantsClose = false;
-  private cancelShutdown: TimerHandle | undefined = undefined;
+  private cancelShutdown: (() => void) | undefined = undefined;
+  private cancelLinger: (() => void) | undefined = undefined;
 
-  constructor(stream: ByteStream, handler: HttpHandler, options: Partial<H2Options>, now: () => number) {
+  constructor(stream: ByteStream, handler: HttpHandler, options: H2ServerOptions, clock: Clock) {
     this.stream = stream;
     this.handler = handler;
-    this.now = now;
+    this.clock = clock;
     this.info = { clientIp: stream.remote.ip, clientPort: stream.remote.port };
-    this.codec = new H2Connection({ ...options, role: 'server' }, this, stream.out);
+    this.codec = new H2Connection({ ...options.codec, role: 'server' }, this, stream.out);
+    this.keepAlive = options.keepAlive === undefined ? undefined : new KeepAlive(clock, options.keepAlive, this);
     stream.onBeforeFlush = () => this.beforeFlush();
   }
 
@@ -41,7 +61,7 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
     if (this.wantsClose) return;
     this.wantsClose = true;
     this.codec.shutdown();
-    this.cancelShutdown = deadlines.schedule(SHUTDOWN_ACK_WAIT_MS, () => {
+    this.cancelShutdown = this.clock.after(SHUTDOWN_ACK_WAIT_MS, () => {
       this.codec.finishShutdown();
       this.stream.schedule();
     });
@@ -49,7 +69,9 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   onRead(chunk: Buffer, start: number, end: number): void {
-    if (!this.codec.recv(chunk, start, end, this.now())) this.stream.end();
+    const nowMs = this.clock.now();
+    this.keepAlive?.onRead(nowMs);
+    if (!this.codec.recv(chunk, start, end, nowMs)) this.close();
     this.stream.schedule();
   }
 
@@ -64,8 +86,11 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
   }
 
   onClose(_error: NetError | undefined): void {
-    this.cancelShutdown?.cancel();
+    this.cancelShutdown?.();
+    this.cancelLinger?.();
+    this.keepAlive?.close();
     this.codec.close();
+    this.reportCounters();
     this.handler.onConnectionClose();
   }
 
@@ -84,6 +109,19 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
     this.stream.schedule();
   }
 
+  get hasStreams(): boolean {
+    return this.codec.activeStreams > 0;
+  }
+
+  sendPing(): void {
+    this.codec.ping(1);
+    this.stream.schedule();
+  }
+
+  onDead(): void {
+    this.stream.destroy({ reset: true });
+  }
+
   /** Asked for by an answer that must be the connection's last (`connection: close` has no HTTP/2 form but GOAWAY). */
   closeAfterStreams(): void {
     this.drain();
@@ -93,7 +131,23 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink {
     this.codec.isBlocked = this.stream.isBlocked;
     if (this.codec.flush()) this.stream.schedule();
     // Not before the final GOAWAY: a request that crossed the first one on the wire must still be taken.
-    if (this.wantsClose && this.codec.activeStreams === 0 && this.codec.isFinalGoawaySent) this.stream.end();
+    if (this.wantsClose && this.codec.activeStreams === 0 && this.codec.isFinalGoawaySent) this.close();
+  }
+
+  /** Nothing more will be said. */
+  private close(): void {
+    if (this.cancelLinger !== undefined) return;
+    this.keepAlive?.close();
+    this.cancelLinger = endAndLinger(this.stream, this.clock);
+  }
+
+  private reportCounters(): void {
+    const { malformedMessages, oversizedSections, floods, refusedStreams } = this.codec.counters;
+    if (malformedMessages > 0) this.handler.onPeerErrors('h2 malformed', malformedMessages);
+    if (oversizedSections > 0) this.handler.onPeerErrors('h2 oversized', oversizedSections);
+    if (refusedStreams > 0) this.handler.onPeerErrors('h2 refused', refusedStreams);
+    if (floods > 0) this.handler.onPeerErrors('h2 flood', floods);
+    else if (this.codec.error !== undefined) this.handler.onPeerErrors('h2 connection error', 1);
   }
 }
 
@@ -118,13 +172,15 @@ class H2ServerStream implements ServerStream, H2StreamSink {
   // ---- ServerStream
 
   sendInterim(status: number, fields: Readonly<FieldList>): void {
-    this.handle.sendHeaders([':status', String(status), ...fields], false);
+    this.handle.sendHeaders([':status', statusText(status), ...fields], false);
   }
 
   sendResponse(head: ResponseHead, end: boolean): void {
     const fields: FieldList = [':status', statusText(head.status)];
     for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
-    if (this.head.isOrigProto) {
+    if (!hasField(head.fields, 'date')) fields.push('date', this.owner.clock.date());
+    // An answer of the proxy's own is HTTP/2 even here, and says nothing of the version inside.
+    if (this.head.isOrigProto && head.version !== HTTP_2) {
       fields.push('l5d-orig-proto', head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1');
     }
     this.handle.sendHeaders(fields, end);

@@ -102,16 +102,13 @@ export interface RescuedResponse {
 export function rescue(error: ProxyError, request: RequestHead, withDetails: boolean): RescuedResponse {
   const rendering = RENDERINGS[error.kind];
   const grpc = isGrpc(request);
-  const fields: FieldList = [];
+  const fields: FieldList = ['content-length', '0'];
   let status = error.status ?? rendering.status;
   let grpcStatus: number | undefined;
   if (grpc) {
     status = 200;
     grpcStatus = error.grpcStatus ?? rendering.grpcStatus;
-    fields.push('content-type', 'application/grpc', 'grpc-status', String(grpcStatus));
-    if (withDetails) fields.push('grpc-message', percentEncode(error.message));
-  } else {
-    fields.push('content-length', '0');
+    fields.push('content-type', 'application/grpc', ...grpcTrailers(error, withDetails));
   }
   if (withDetails) {
     fields.push('l5d-proxy-error', fieldSafe(error.message));
@@ -119,10 +116,17 @@ export function rescue(error: ProxyError, request: RequestHead, withDetails: boo
   }
   if (error.location !== undefined && !grpc) fields.push('location', fieldSafe(error.location));
   return {
-    head: { version: request.version === HTTP_2 ? HTTP_2 : HTTP_1_1, status, fields, bodyBytes: 0 },
+    head: { version: request.version === HTTP_2 || request.isOrigProto ? HTTP_2 : HTTP_1_1, status, fields, bodyBytes: 0 },
     mustClose: rendering.mustClose,
     grpcStatus,
   };
+}
+
+/** What ends a gRPC response that `error` cut short (§4.5). */
+export function grpcTrailers(error: ProxyError, withDetails: boolean): FieldList {
+  const fields: FieldList = ['grpc-status', String(error.grpcStatus ?? RENDERINGS[error.kind].grpcStatus)];
+  if (withDetails) fields.push('grpc-message', percentEncode(error.message));
+  return fields;
 }
 
 /** Text that may stand in a field value: anything that could end the line or is not visible ASCII becomes `?`. */

@@ -99,7 +99,8 @@ export function fromH1(head: H1RequestHead): ProxyRequestHead | undefined {
     fields: isAuthorityInTarget && authority !== head.host ? withHost(head.fields, authority ?? '') : stripHopByHop(head.fields),
     bodyBytes: head.bodyBytes < 0 ? BODY_UNKNOWN : head.bodyBytes,
     isAbsoluteForm: head.targetForm === 'absolute',
-    upgrade: head.method === 'CONNECT' ? 'connect' : head.upgrade === 'h2c' ? undefined : head.upgrade,
+    // An upgrade with a body is taken for a request without offer: what of it is body and what tunnel, two parsers could read in two ways.
+    upgrade: head.method === 'CONNECT' ? 'connect' : head.bodyBytes === 0 ? head.upgrade : undefined,
     isOrigProto: false,
   });
 }
@@ -140,15 +141,18 @@ export function fromH2(fields: Readonly<FieldList>, endStream: boolean): ProxyRe
     const name = fields[at] as string;
     const value = fields[at + 1] as string;
     if (name === ORIG_PROTO) {
-      isOrigProto = true;
+      // Another version than these is HTTP/2, as in the reference.
       version = value.startsWith('HTTP/1.0') ? HTTP_1_0 : value.startsWith('HTTP/1.1') ? HTTP_1_1 : version;
-      isAbsoluteForm = value.slice(10, 23) === 'absolute-form';
+      isOrigProto = version !== HTTP_2;
+      isAbsoluteForm = isOrigProto && value.slice(10, 23) === 'absolute-form';
       continue;
     }
     if (name === 'content-length') contentLength = value;
     rest.push(name, value);
   }
   if (authority === undefined || authority === '') authority = fieldValue(rest, 'host');
+  // HTTP/1.0 has no framing for a body of unknown length: such a one goes on as HTTP/1.1.
+  if (version === HTTP_1_0 && !endStream && contentLength === undefined) version = HTTP_1_1;
   return new ProxyRequestHead({
     version,
     method,

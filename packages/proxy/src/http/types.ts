@@ -112,6 +112,8 @@ export interface ResponseSink {
 /** Serves the requests of a connection. Called once per request; body events go to the returned sink. */
 export interface HttpHandler {
   onRequest(head: RequestHead, stream: ServerStream, end: boolean): RequestSink;
+  /** The peer broke the protocol, `count` times in a way that `kind` names: for a counter. */
+  onPeerErrors(kind: string, count: number): void;
   /** The connection is gone (all its requests have been told). */
   onConnectionClose(): void;
 }

@@ -77,9 +77,26 @@ export class IdentityManager implements LocalIdentity {
     }
     this.anonymousClient = createTlsClientContext({ trustAnchorsPem: this.anchors.anchorsPem });
     const seconds = { unit: 'seconds' } as const;
-    this.expiration = deps.registry.gauge('control_identity_cert_expiration_timestamp_seconds', 'Time when this proxy identity certificate will expire (in seconds since the UNIX epoch)', undefined, seconds).get();
-    this.refreshed = deps.registry.gauge('control_identity_cert_refresh_timestamp_seconds', 'Time when this proxy identity certificate were last refreshed (in seconds since the UNIX epoch)', undefined, seconds).get();
-    this.refreshes = deps.registry.counter('control_identity_cert_refreshes_total', 'The total number of times this proxy identity certificate has been refreshed by the proxy');
+    this.expiration = deps.registry
+      .gauge(
+        'control_identity_cert_expiration_timestamp_seconds',
+        'Time when this proxy identity certificate will expire (in seconds since the UNIX epoch)',
+        undefined,
+        seconds,
+      )
+      .get();
+    this.refreshed = deps.registry
+      .gauge(
+        'control_identity_cert_refresh_timestamp_seconds',
+        'Time when this proxy identity certificate were last refreshed (in seconds since the UNIX epoch)',
+        undefined,
+        seconds,
+      )
+      .get();
+    this.refreshes = deps.registry.counter(
+      'control_identity_cert_refreshes_total',
+      'The total number of times this proxy identity certificate has been refreshed by the proxy',
+    );
   }
 
   /** Prepares key, CSR and token file, or throws ConfigError. Call before `start`. */
@@ -92,7 +109,10 @@ export class IdentityManager implements LocalIdentity {
     if (!isDirectory) throw new ConfigError('LINKERD2_PROXY_IDENTITY_DIR', 'is no directory; mount one (it is never created here)');
     const token = await readFile(tokenFile).catch(() => undefined);
     if (token === undefined || token.length === 0) {
-      throw new ConfigError('LINKERD2_PROXY_IDENTITY_TOKEN_FILE', 'cannot be read or is empty; mount a projected service account token there');
+      throw new ConfigError(
+        'LINKERD2_PROXY_IDENTITY_TOKEN_FILE',
+        'cannot be read or is empty; mount a projected service account token there',
+      );
     }
     const keyPath = join(identityDir, 'key.p8');
     const csrPath = join(identityDir, 'csr.der');
@@ -173,7 +193,13 @@ export class IdentityManager implements LocalIdentity {
     }
     const leaf = Buffer.from(response.leafCertificate);
     const intermediates = response.intermediateCertificates.map((der) => Buffer.from(der));
-    const chain = verifyChain({ leafDer: leaf, intermediatesDer: intermediates, anchorsDer: this.anchors.anchorsDer, nowMs, purpose: 'server' });
+    const chain = verifyChain({
+      leafDer: leaf,
+      intermediatesDer: intermediates,
+      anchorsDer: this.anchors.anchorsDer,
+      nowMs,
+      purpose: 'server',
+    });
     if ('error' in chain) return `certificate does not verify against the trust anchors: ${chain.error}`;
     const names = readSubjectAltNames(leaf);
     if ('error' in names || !names.dns.some((name) => name.toLowerCase() === this.name)) return `certificate is not for ${this.name}`;
@@ -194,7 +220,10 @@ export class IdentityManager implements LocalIdentity {
     this.refreshed.value = nowMs / 1000;
     this.cancelWarning?.();
     deps.log.info('Certified identity', { id: this.name });
-    const refreshMs = Math.min(deps.config.identityMaxRefreshMs, Math.max(deps.config.identityMinRefreshMs, (validUntilMs - nowMs) * RENEW_AT));
+    const refreshMs = Math.min(
+      deps.config.identityMaxRefreshMs,
+      Math.max(deps.config.identityMinRefreshMs, (validUntilMs - nowMs) * RENEW_AT),
+    );
     this.schedule(refreshMs);
     for (const callback of this.onReady.splice(0)) callback();
     return undefined;

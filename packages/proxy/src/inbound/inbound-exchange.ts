@@ -62,6 +62,10 @@ export class InboundExchange extends Exchange implements Dispatchable {
     backend.dispatch(this);
   }
 
+  refuses(): undefined {
+    return undefined;
+  }
+
   onBound(endpoint: HttpEndpoint): void {
     this.endpoint?.release();
     this.endpoint = endpoint;

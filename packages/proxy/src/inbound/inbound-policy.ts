@@ -4,7 +4,16 @@
  * route (proxy-contract §5.4, §5.5, §6.11).
  */
 import { type AuthorizationSet, type TlsClient, compileAuthorizations, loopbackAuthorization } from '@weft/authz';
-import { type Authorization, type Filter, type GrpcRouteTable, type HttpRouteTable, type InboundPolicy, type Meta, grpcTable, httpTable } from '@weft/routing';
+import {
+  type Authorization,
+  type Filter,
+  type GrpcRouteTable,
+  type HttpRouteTable,
+  type InboundPolicy,
+  type Meta,
+  grpcTable,
+  httpTable,
+} from '@weft/routing';
 import { isGrpc } from '../http/proxy-error.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import type { InboundClient } from './client.ts';
@@ -25,6 +34,8 @@ const DEFAULT_META: Meta = { kind: 'default', name: 'default' };
 
 export class CompiledInboundPolicy {
   readonly policy: InboundPolicy;
+  /** What in the policy could not be understood and therefore allows nobody or matches nothing; each once. */
+  readonly problems: readonly string[];
   private readonly connectionAuthorizations: AuthorizationSet;
   private readonly http: HttpRouteTable | undefined;
   private readonly grpc: GrpcRouteTable | undefined;
@@ -33,12 +44,20 @@ export class CompiledInboundPolicy {
 
   constructor(policy: InboundPolicy) {
     this.policy = policy;
+    const problems = new Set<string>();
+    const compile = (authorizations: readonly Authorization[]): AuthorizationSet => {
+      const compiled = compileAuthorizations(authorizations);
+      for (const error of compiled.errors) problems.add(`network ${error.text} cannot be used (${error.code})`);
+      return compiled;
+    };
     // A policy from the control plane always lets the pod talk to itself; a built-in default (group '') does not by itself.
-    const base: readonly Authorization[] = policy.meta.group === '' && policy.meta.name === 'deny' ? policy.authorizations : [...policy.authorizations, loopbackAuthorization()];
-    this.connectionAuthorizations = compileAuthorizations(base);
+    const base: readonly Authorization[] =
+      policy.meta.group === '' && policy.meta.name === 'deny' ? policy.authorizations : [...policy.authorizations, loopbackAuthorization()];
+    this.connectionAuthorizations = compile(base);
     this.implicit = { meta: DEFAULT_META, filters: [], authorizations: this.connectionAuthorizations };
     for (const route of [...policy.httpRoutes, ...policy.grpcRoutes]) {
-      const authorizations = route.authorizations.length === 0 ? this.connectionAuthorizations : compileAuthorizations([...route.authorizations, ...base]);
+      const authorizations =
+        route.authorizations.length === 0 ? this.connectionAuthorizations : compile([...route.authorizations, ...base]);
       for (const rule of route.rules) this.bindings.set(rule, { meta: route.meta, filters: rule.filters, authorizations });
     }
     const http = policy.httpRoutes.length === 0 ? undefined : httpTable(policy.httpRoutes);
@@ -46,6 +65,9 @@ export class CompiledInboundPolicy {
     // A table that does not compile matches nothing: requests get 404, never a free pass.
     this.http = http === undefined ? undefined : 'table' in http ? http.table : EMPTY_HTTP;
     this.grpc = grpc === undefined ? undefined : 'table' in grpc ? grpc.table : EMPTY_GRPC;
+    for (const result of [http, grpc])
+      if (result !== undefined && 'error' in result) problems.add(`routes cannot be used: ${result.error.message}`);
+    this.problems = [...problems];
   }
 
   /** The rule of a request, or undefined for 404. */

@@ -31,7 +31,10 @@ export interface InboundServerDeps {
   readonly clock: Clock;
   readonly metrics: InboundMetrics;
   readonly portStack: Omit<PortStackDeps, 'origDst'>;
-  readonly log: { debug(message: string, fields?: Record<string, unknown>): void; info(message: string, fields?: Record<string, unknown>): void };
+  readonly log: {
+    debug(message: string, fields?: Record<string, unknown>): void;
+    info(message: string, fields?: Record<string, unknown>): void;
+  };
 }
 
 /** What is known of a connection on its way through the stages. */
@@ -54,7 +57,10 @@ export class InboundServer {
   accept(stream: ByteStream, origDst: SocketAddress): void {
     const { config } = this.deps;
     if (config.inboundIps.size > 0 && !config.inboundIps.has(origDst.ip)) {
-      this.deps.log.info('inbound connections are not allowed on this IP address', { 'target.ip': origDst.ip, 'client.ip': stream.remote.ip });
+      this.deps.log.info('inbound connections are not allowed on this IP address', {
+        'target.ip': origDst.ip,
+        'client.ip': stream.remote.ip,
+      });
       this.drop(stream, origDst, 'unexpected');
       return;
     }
@@ -65,7 +71,7 @@ export class InboundServer {
     const arrival: Arrival = { stream, target: origDst, dialled: origDst };
     this.withPolicy(arrival, (stack) => {
       if (stack.protocol === 'opaque') this.serveTcp(arrival, stack, { kind: 'none', reason: 'port_skipped' });
-      else this.peek(arrival, stack);
+      else this.peek(arrival);
     });
   }
 
@@ -74,9 +80,9 @@ export class InboundServer {
     this.stacks.clear();
   }
 
-  // ---- stages
+  // ---- stages. Each may take its time, so each asks for the port's stack anew: a policy of before must not decide.
 
-  private peek(arrival: Arrival, stack: PortStack): void {
+  private peek(arrival: Arrival): void {
     const { stream } = arrival;
     const { identity, clock, config } = this.deps;
     peekTls(
@@ -86,15 +92,14 @@ export class InboundServer {
       (peek) => {
         switch (peek.kind) {
           case 'timeout':
-            this.deps.metrics.tcpError(arrival.target, 'tls detection timeout');
-            this.drop(stream, arrival.target, undefined);
+            this.drop(stream, arrival.target, 'tls detection timeout');
             break;
           case 'not-tls':
-            this.afterTls(stream, arrival, stack, { kind: 'none', reason: 'no_tls_from_remote' });
+            this.withPolicy(arrival, (stack) => this.afterTls(arrival, stack, { kind: 'none', reason: 'no_tls_from_remote' }));
             break;
           case 'sni':
-            if (peek.sni.toLowerCase() === identity.serverName.toLowerCase()) this.terminate(arrival, stack);
-            else this.serveTcp(arrival, stack, { kind: 'passthrough', sni: peek.sni });
+            if (peek.sni.toLowerCase() === identity.serverName.toLowerCase()) this.terminate(arrival);
+            else this.withPolicy(arrival, (stack) => this.serveTcp(arrival, stack, { kind: 'passthrough', sni: peek.sni }));
             break;
           default:
             peek satisfies never;
@@ -104,7 +109,7 @@ export class InboundServer {
     );
   }
 
-  private terminate(arrival: Arrival, stack: PortStack): void {
+  private terminate(arrival: Arrival): void {
     const contexts = this.deps.identity.tls;
     if (contexts === undefined) {
       this.drop(arrival.stream, arrival.target, 'unexpected');
@@ -115,13 +120,17 @@ export class InboundServer {
       contexts.server,
       { timeoutMs: this.deps.config.inbound.detectTimeoutMs },
       {
-        onSecure: (secure, peer) => this.afterTls(secure, arrival, stack, clientTls(peer)),
+        onSecure: (secure, peer) => {
+          const inside: Arrival = { ...arrival, stream: secure };
+          this.withPolicy(inside, (stack) => this.afterTls(inside, stack, clientTls(peer)));
+        },
         onError: (error) => this.tlsFailed(arrival.target, error),
       },
     );
   }
 
-  private afterTls(stream: ByteStream, arrival: Arrival, stack: PortStack, tls: ClientTls): void {
+  private afterTls(arrival: Arrival, stack: PortStack, tls: ClientTls): void {
+    const { stream } = arrival;
     const client: InboundClient = { ip: stream.remote.ip, port: stream.remote.port, tls };
     this.track(stream, arrival.target, client, stack);
     const dialled = addressText(arrival.dialled);
@@ -154,9 +163,11 @@ export class InboundServer {
       this.deps.clock,
       (protocol) => {
         this.deps.metrics.detected(policy.meta, arrival.target.port, protocol, this.deps.clock.now() - startedMs);
-        if (protocol === 'http/2') stack.serveHttp2(stream, client, dialled);
-        else if (protocol === 'http/1' || policy.protocol === 'http1') stack.serveHttp1(stream, client, dialled);
-        else stack.forward(stream, client);
+        this.withPolicy(arrival, (current) => {
+          if (protocol === 'http/2') current.serveHttp2(stream, client, dialled);
+          else if (protocol === 'http/1' || policy.protocol === 'http1') current.serveHttp1(stream, client, dialled);
+          else current.forward(stream, client);
+        });
       },
       () => {},
     );

@@ -5,16 +5,16 @@
  */
 import { type ByteStream, type NetError, type SocketAddress } from '@weft/net';
 import type { EndpointAddress, InboundPolicy, Meta } from '@weft/routing';
+import type { Admission } from '../admission.ts';
 import type { Watched } from '../discovery/types.ts';
 import type { DrainSet } from '../drain.ts';
 import { H1ServerConnection } from '../http/h1-server.ts';
-import { H2ServerConnection } from '../http/h2-server.ts';
+import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import { HTTP_2, type HttpHandler, type RequestSink, type ServerStream } from '../http/types.ts';
-import type { H2Options } from '@weft/http2';
 import type { AccessLog } from '../metrics/access-log.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
-import { EndpointTransport, type EndpointTransportDeps } from '../outbound/endpoint-transport.ts';
+import type { Transport } from '../outbound/endpoint-transport.ts';
 import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
 import { addressText } from '../outbound/outbound-server.ts';
 import { requestFilters } from '../outbound/route-filters.ts';
@@ -30,11 +30,15 @@ export interface PortStackDeps {
   readonly clock: Clock;
   readonly drain: DrainSet;
   readonly metrics: InboundMetrics;
-  readonly transport: EndpointTransportDeps;
+  /** How the application is dialled. */
+  createTransport(address: EndpointAddress): Transport;
   readonly backend: Omit<HttpBackendDeps, 'createTransport' | 'balancerSeries'>;
-  readonly serverH2: Partial<H2Options>;
+  /** Settings of a connection that is accepted now. */
+  serverH2(): H2ServerOptions;
+  readonly admission: Admission;
   readonly accessLog: AccessLog | undefined;
   readonly idleTimeoutMs: number;
+  readonly log: { warn(message: string, fields?: Record<string, unknown>): void };
 }
 
 /** An open opaque connection, re-authorized when the policy changes. */
@@ -53,6 +57,7 @@ export class PortStack {
   private http2: HttpBackend | undefined = undefined;
   private readonly opaque = new Set<OpaqueConnection>();
   private users = 0;
+  private toldProblems = '';
   private cancelIdle: (() => void) | undefined = undefined;
   /** `srv_*` labels of the policy in force. */
   serverLabels: Readonly<Record<string, string>> = {};
@@ -61,6 +66,8 @@ export class PortStack {
     this.deps = deps;
     this.onIdle = onIdle;
     this.unwatch = policy.watch((value) => this.changed(value));
+    // A connection that never gets to be served must not keep the stack: ports are for anybody to try.
+    this.armIdle();
   }
 
   get isReady(): boolean {
@@ -82,14 +89,18 @@ export class PortStack {
   }
 
   serveHttp1(stream: ByteStream, client: InboundClient, dialled: string): void {
-    const connection = new H1ServerConnection(stream, this.handler(client, dialled, () => untrack()));
+    const connection = new H1ServerConnection(
+      stream,
+      this.handler(client, dialled, () => untrack()),
+      this.deps.clock,
+    );
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
 
   serveHttp2(stream: ByteStream, client: InboundClient, dialled: string): void {
     const handler = this.handler(client, dialled, () => untrack());
-    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2, this.deps.clock.now);
+    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2(), this.deps.clock);
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
@@ -154,6 +165,16 @@ export class PortStack {
 
   private changed(policy: InboundPolicy): void {
     this.compiled = new CompiledInboundPolicy(policy);
+    const problems = this.compiled.problems.join('; ');
+    if (problems !== this.toldProblems) {
+      this.toldProblems = problems;
+      // Once for as long as they stay the same, since every update of the policy brings them again.
+      if (problems !== '')
+        this.deps.log.warn('inbound policy is partly unusable; what cannot be understood allows nobody', {
+          port: this.deps.origDst.port,
+          problems,
+        });
+    }
     this.serverLabels = {
       srv_group: policy.meta.group,
       srv_kind: policy.meta.kind,
@@ -181,6 +202,7 @@ export class PortStack {
     };
     return {
       onRequest: (head, server, end) => this.request(head as ProxyRequestHead, server, end, client, exchangeDeps),
+      onPeerErrors: (kind, count) => deps.metrics.peerErrors(kind, count),
       onConnectionClose: () => {
         untrack();
         this.leave();
@@ -188,7 +210,13 @@ export class PortStack {
     };
   }
 
-  private request(head: ProxyRequestHead, server: ServerStream, end: boolean, client: InboundClient, deps: InboundExchangeDeps): RequestSink {
+  private request(
+    head: ProxyRequestHead,
+    server: ServerStream,
+    end: boolean,
+    client: InboundClient,
+    deps: InboundExchangeDeps,
+  ): RequestSink {
     const compiled = this.compiled as CompiledInboundPolicy;
     const { metrics } = this.deps;
     const found = compiled.match(head);
@@ -212,7 +240,11 @@ export class PortStack {
       if ('error' in filtered) {
         const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
         // An HTTP failure injected inbound shows as an unexpected error, as users of the reference know it (§4.5).
-        exchange.rescue(filtered.error.kind === 'injected' && filtered.error.grpcStatus === undefined ? { kind: 'unexpected', message: 'unexpected error' } : filtered.error);
+        exchange.rescue(
+          filtered.error.kind === 'injected' && filtered.error.grpcStatus === undefined
+            ? { kind: 'unexpected', message: 'unexpected error' }
+            : filtered.error,
+        );
         return exchange;
       }
       request = filtered.head;
@@ -222,7 +254,7 @@ export class PortStack {
     const series = metrics.allowedRequest(this.deps.origDst, this.serverLabels, client, binding.meta, authorization.meta, request);
     const routeSeries = metrics.routeSeries(compiled.policy.meta, this.deps.origDst.port, binding.meta, request);
     const exchange = new InboundExchange(request, server, end, deps, client, series, routeSeries);
-    exchange.send(request.version === HTTP_2 ? this.app2() : this.app1());
+    if (exchange.admit(this.deps.admission)) exchange.send(request.version === HTTP_2 ? this.app2() : this.app1());
     return exchange;
   }
 
@@ -238,13 +270,13 @@ export class PortStack {
     const meta: Meta = { kind: 'default', name: 'inbound' };
     return new HttpBackend({ meta, filters: [], target: { kind: 'forward', endpoint: this.appAddress() } }, isH2, {
       ...this.deps.backend,
-      createTransport: (address) => new EndpointTransport(address, this.deps.transport),
+      createTransport: (address) => this.deps.createTransport(address),
       balancerSeries: () => undefined,
     });
   }
 
-  private appTransport(): EndpointTransport {
-    return new EndpointTransport(this.appAddress(), this.deps.transport);
+  private appTransport(): Transport {
+    return this.deps.createTransport(this.appAddress());
   }
 
   private appAddress(): EndpointAddress {
@@ -268,10 +300,12 @@ export class PortStack {
 
   private leave(): void {
     this.users -= 1;
-    if (this.users > 0) return;
+    if (this.users === 0) this.armIdle();
+  }
+
+  private armIdle(): void {
     this.cancelIdle?.();
     this.cancelIdle = this.deps.clock.after(this.deps.idleTimeoutMs, () => {
-      if (this.users > 0) return;
       this.onIdle();
       this.close();
     });

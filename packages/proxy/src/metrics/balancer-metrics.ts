@@ -22,7 +22,13 @@ export class BalancerMetrics {
     this.updates = registry.counter(`${prefix}_balancer_p2c_updates_total`, 'Updates to the pool of endpoints');
     this.queueLength = registry.gauge(`${prefix}_balancer_queue_length`, 'The number of requests currently in the queue');
     this.queueRequests = registry.counter(`${prefix}_balancer_queue_requests_total`, 'Requests that entered the queue');
-    this.queueLatency = registry.histogram(`${prefix}_balancer_queue_latency_seconds`, 'The time that requests spend in the queue', QUEUE_SECONDS, undefined, seconds);
+    this.queueLatency = registry.histogram(
+      `${prefix}_balancer_queue_latency_seconds`,
+      'The time that requests spend in the queue',
+      QUEUE_SECONDS,
+      undefined,
+      seconds,
+    );
     this.gateOpen = registry.counter(`${prefix}_balancer_queue_gate_open_total`, 'Transitions to the open state');
     this.gateShut = registry.counter(`${prefix}_balancer_queue_gate_shut_total`, 'Transitions to the shut state');
     this.gateTimeout = registry.gauge(`${prefix}_balancer_queue_gate_timeout_seconds`, 'The fail-fast timeout', undefined, seconds);

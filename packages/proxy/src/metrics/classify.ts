@@ -18,9 +18,16 @@ const SUCCESS: Classification = { isFailure: false, grpcStatus: '', error: '' };
 const FAILURE: Classification = { isFailure: true, grpcStatus: '', error: '' };
 
 /** Judges a finished exchange from its status, its last fields and how it ended. */
-export function classify(outcome: Outcome, fields: Readonly<FieldList> | undefined, trailers: Readonly<FieldList> | undefined): Classification {
-  const grpcStatus = (trailers === undefined ? undefined : fieldValue(trailers, 'grpc-status')) ?? (fields === undefined ? undefined : fieldValue(fields, 'grpc-status'));
-  if (outcome.isAborted) return { isFailure: true, grpcStatus: grpcStatus ?? '', error: outcome.failure?.kind === 'reset' ? 'h2' : 'canceled' };
+export function classify(
+  outcome: Outcome,
+  fields: Readonly<FieldList> | undefined,
+  trailers: Readonly<FieldList> | undefined,
+): Classification {
+  const grpcStatus =
+    (trailers === undefined ? undefined : fieldValue(trailers, 'grpc-status')) ??
+    (fields === undefined ? undefined : fieldValue(fields, 'grpc-status'));
+  if (outcome.isAborted)
+    return { isFailure: true, grpcStatus: grpcStatus ?? '', error: outcome.failure?.kind === 'reset' ? 'h2' : 'canceled' };
   if (grpcStatus !== undefined) return { isFailure: FAILED_GRPC.has(grpcStatus), grpcStatus, error: '' };
   return outcome.status >= 500 || outcome.status === 0 ? FAILURE : SUCCESS;
 }

@@ -17,7 +17,9 @@ export class ControlFamilies {
   channel(address: ControlAddress): ControlMetrics {
     const labels = {
       addr: `${address.host}:${address.port}`,
-      ...(address.identity === undefined ? { tls: 'no_identity', no_tls_reason: 'loopback' } : { tls: 'true', server_id: address.identity }),
+      ...(address.identity === undefined
+        ? { tls: 'no_identity', no_tls_reason: 'loopback' }
+        : { tls: 'true', server_id: address.identity }),
     };
     return new ControlMetrics(labels, this.requests.get(labels), this.responses);
   }

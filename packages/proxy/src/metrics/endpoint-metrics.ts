@@ -4,7 +4,14 @@
  * inbound port, client and route) and kept; per request it adds to numbers.
  */
 import type { FieldList } from '@weft/bytes';
-import { type Counter, type CounterFamily, type Histogram, type HistogramFamily, LATENCY_MS_BUCKETS, type MetricRegistry } from '@weft/telemetry';
+import {
+  type Counter,
+  type CounterFamily,
+  type Histogram,
+  type HistogramFamily,
+  LATENCY_MS_BUCKETS,
+  type MetricRegistry,
+} from '@weft/telemetry';
 import type { Outcome } from '../http/exchange.ts';
 import { classify } from './classify.ts';
 
@@ -18,7 +25,13 @@ export class EndpointMetrics {
 
   constructor(registry: MetricRegistry) {
     this.requests = registry.counter('request_total', 'Total count of HTTP requests.', undefined, LEGACY);
-    this.latencies = registry.histogram('response_latency_ms', 'Elapsed times between a request being received and its response stream beginning', LATENCY_MS_BUCKETS, undefined, LEGACY);
+    this.latencies = registry.histogram(
+      'response_latency_ms',
+      'Elapsed times between a request being received and its response stream beginning',
+      LATENCY_MS_BUCKETS,
+      undefined,
+      LEGACY,
+    );
     this.responses = registry.counter('response_total', 'Total count of HTTP responses.', undefined, LEGACY);
   }
 

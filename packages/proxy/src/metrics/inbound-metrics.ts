@@ -36,6 +36,7 @@ export class InboundMetrics {
   private readonly detectDuration: HistogramFamily;
   private readonly detectResults: CounterFamily;
   private readonly transportHeaders: CounterFamily;
+  private readonly peerErrorCounts: CounterFamily;
   private readonly hasAuthorityLabels: boolean;
   private allowed = new WeakMap<InboundClient, Map<string, Allowed>>();
   private readonly routeSeriesByKey = new Map<string, InboundRouteSeries>();
@@ -44,17 +45,64 @@ export class InboundMetrics {
     this.transport = transport;
     this.endpoints = endpoints;
     this.hasAuthorityLabels = hasAuthorityLabels;
-    this.httpAllow = registry.counter('inbound_http_authz_allow_total', 'The total number of inbound HTTP requests that were authorized', undefined, LEGACY);
-    this.httpDeny = registry.counter('inbound_http_authz_deny_total', 'The total number of inbound HTTP requests that could not be processed due to being unauthorized', undefined, LEGACY);
-    this.notFound = registry.counter('inbound_http_route_not_found_total', 'The total number of inbound HTTP requests that could not be associated with a route', undefined, LEGACY);
-    this.httpErrors = registry.counter('inbound_http_errors_total', 'The total number of inbound HTTP requests that could not be processed due to a proxy error.', undefined, LEGACY);
-    this.tcpAllow = registry.counter('inbound_tcp_authz_allow_total', 'The total number of inbound TCP connections that were authorized', undefined, LEGACY);
-    this.tcpDeny = registry.counter('inbound_tcp_authz_deny_total', 'The total number of inbound TCP connections that were denied', undefined, LEGACY);
-    this.tcpTerminate = registry.counter('inbound_tcp_authz_terminate_total', 'The total number of inbound TCP connections that were terminated due to an authorization change', undefined, LEGACY);
-    this.tcpErrors = registry.counter('inbound_tcp_errors_total', 'The total number of inbound TCP connections that could not be processed due to a proxy error.', undefined, LEGACY);
-    this.detectDuration = registry.histogram('inbound_tcp_detect_http_duration_seconds', 'Time taken for protocol detection', DETECT_SECONDS, undefined, { unit: 'seconds' });
+    this.httpAllow = registry.counter(
+      'inbound_http_authz_allow_total',
+      'The total number of inbound HTTP requests that were authorized',
+      undefined,
+      LEGACY,
+    );
+    this.httpDeny = registry.counter(
+      'inbound_http_authz_deny_total',
+      'The total number of inbound HTTP requests that could not be processed due to being unauthorized',
+      undefined,
+      LEGACY,
+    );
+    this.notFound = registry.counter(
+      'inbound_http_route_not_found_total',
+      'The total number of inbound HTTP requests that could not be associated with a route',
+      undefined,
+      LEGACY,
+    );
+    this.httpErrors = registry.counter(
+      'inbound_http_errors_total',
+      'The total number of inbound HTTP requests that could not be processed due to a proxy error.',
+      undefined,
+      LEGACY,
+    );
+    this.tcpAllow = registry.counter(
+      'inbound_tcp_authz_allow_total',
+      'The total number of inbound TCP connections that were authorized',
+      undefined,
+      LEGACY,
+    );
+    this.tcpDeny = registry.counter(
+      'inbound_tcp_authz_deny_total',
+      'The total number of inbound TCP connections that were denied',
+      undefined,
+      LEGACY,
+    );
+    this.tcpTerminate = registry.counter(
+      'inbound_tcp_authz_terminate_total',
+      'The total number of inbound TCP connections that were terminated due to an authorization change',
+      undefined,
+      LEGACY,
+    );
+    this.tcpErrors = registry.counter(
+      'inbound_tcp_errors_total',
+      'The total number of inbound TCP connections that could not be processed due to a proxy error.',
+      undefined,
+      LEGACY,
+    );
+    this.detectDuration = registry.histogram(
+      'inbound_tcp_detect_http_duration_seconds',
+      'Time taken for protocol detection',
+      DETECT_SECONDS,
+      undefined,
+      { unit: 'seconds' },
+    );
     this.detectResults = registry.counter('inbound_tcp_detect_http_results_total', 'Results for protocol detection');
     this.transportHeaders = registry.counter('inbound_tcp_transport_header_connections_total', 'TCP connections with transport headers');
+    this.peerErrorCounts = peerErrorFamily(registry);
     this.routes = new InboundRouteMetrics(registry);
   }
 
@@ -106,7 +154,13 @@ export class InboundMetrics {
     let series = this.routeSeriesByKey.get(key);
     if (series === undefined) {
       series = this.routes.get(
-        { parent_group: server.group, parent_kind: server.kind, parent_name: server.name, parent_port: String(port), ...gkn('route', route) },
+        {
+          parent_group: server.group,
+          parent_kind: server.kind,
+          parent_name: server.name,
+          parent_port: String(port),
+          ...gkn('route', route),
+        },
         grpc,
       );
       this.routeSeriesByKey.set(key, series);
@@ -122,10 +176,21 @@ export class InboundMetrics {
     const label = errorLabel(error.kind);
     if (label === undefined) return;
     const colon = target.lastIndexOf(':');
-    this.httpErrors.get({ error: label, target_addr: target, target_ip: target.slice(0, colon), target_port: target.slice(colon + 1), ...server }).value += 1;
+    this.httpErrors.get({
+      error: label,
+      target_addr: target,
+      target_ip: target.slice(0, colon),
+      target_port: target.slice(colon + 1),
+      ...server,
+    }).value += 1;
   }
 
-  tcpAuthorized(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient, authorization: Meta | undefined): void {
+  tcpAuthorized(
+    target: SocketAddress,
+    server: Readonly<Record<string, string>>,
+    client: InboundClient,
+    authorization: Meta | undefined,
+  ): void {
     const targets = targetLabels(target);
     const tls = tlsLabels(client.tls);
     if (authorization === undefined) this.tcpDeny.get({ ...targets, ...server, ...tls }).value += 1;
@@ -138,6 +203,11 @@ export class InboundMetrics {
 
   tcpError(target: SocketAddress, error: string): void {
     this.tcpErrors.get({ ...targetLabels(target), error }).value += 1;
+  }
+
+  /** A client broke HTTP. */
+  peerErrors(kind: string, count: number): void {
+    this.peerErrorCounts.get({ direction: 'inbound', kind }).value += count;
   }
 
   detected(server: InboundPolicy['meta'], port: number, protocol: DetectedProtocol, elapsedMs: number): void {
@@ -154,6 +224,11 @@ export class InboundMetrics {
       client_id: clientId,
     }).value += 1;
   }
+}
+
+/** Messages and connections refused because they are no proper HTTP; both directions share it. */
+export function peerErrorFamily(registry: MetricRegistry): CounterFamily {
+  return registry.counter('weft_http_peer_errors_total', 'Violations of HTTP by clients, by kind');
 }
 
 function targetLabels(target: SocketAddress): Record<string, string> {

@@ -8,6 +8,7 @@ import { type ProxyError, errorLabel } from '../http/proxy-error.ts';
 import type { HttpEndpoint } from '../outbound/http-endpoint.ts';
 import { BalancerMetrics, type BalancerSeries } from './balancer-metrics.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
+import { peerErrorFamily } from './inbound-metrics.ts';
 import { RouteMetrics, metaLabels } from './route-metrics.ts';
 import type { TransportMetrics } from './transport-metrics.ts';
 
@@ -31,16 +32,34 @@ export class OutboundMetrics {
   private readonly tcpOpens: CounterFamily;
   private readonly tcpCloses: CounterFamily;
   private readonly httpBalancers: BalancerMetrics;
+  private readonly peerErrorCounts: CounterFamily;
   private readonly seriesByEndpoint = new WeakMap<HttpEndpoint, EndpointSeries>();
 
   constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics) {
     this.transport = transport;
     this.endpoints = endpoints;
-    this.httpErrors = registry.counter('outbound_http_errors_total', 'The total number of outbound HTTP requests that could not be processed due to a proxy error.', undefined, LEGACY);
-    this.tcpErrors = registry.counter('outbound_tcp_errors_total', 'The total number of outbound TCP connections that could not be processed due to a proxy error.', undefined, LEGACY);
+    this.httpErrors = registry.counter(
+      'outbound_http_errors_total',
+      'The total number of outbound HTTP requests that could not be processed due to a proxy error.',
+      undefined,
+      LEGACY,
+    );
+    this.tcpErrors = registry.counter(
+      'outbound_tcp_errors_total',
+      'The total number of outbound TCP connections that could not be processed due to a proxy error.',
+      undefined,
+      LEGACY,
+    );
     this.protocols = registry.counter('outbound_tcp_protocol_connections_total', 'Outbound TCP connections by protocol configuration');
-    this.detectDuration = registry.histogram('outbound_tcp_detect_http_duration_seconds', 'Time taken for protocol detection', DETECT_SECONDS, undefined, { unit: 'seconds' });
+    this.detectDuration = registry.histogram(
+      'outbound_tcp_detect_http_duration_seconds',
+      'Time taken for protocol detection',
+      DETECT_SECONDS,
+      undefined,
+      { unit: 'seconds' },
+    );
     this.detectResults = registry.counter('outbound_tcp_detect_http_results_total', 'Results for protocol detection');
+    this.peerErrorCounts = peerErrorFamily(registry);
     this.routes = new RouteMetrics(registry);
     this.httpBalancers = new BalancerMetrics(registry, 'outbound_http');
     this.tcpOpens = registry.counter('outbound_tcp_route_open_total', 'The total number of connections opened');
@@ -58,7 +77,10 @@ export class OutboundMetrics {
   }
 
   httpBalancer(parent: Meta, backend: Backend, failfastTimeoutMs: number): BalancerSeries {
-    return this.httpBalancers.series({ ...metaLabels('parent', parent, true), ...metaLabels('backend', backend.meta, true) }, failfastTimeoutMs);
+    return this.httpBalancers.series(
+      { ...metaLabels('parent', parent, true), ...metaLabels('backend', backend.meta, true) },
+      failfastTimeoutMs,
+    );
   }
 
   httpError(error: ProxyError): void {
@@ -67,7 +89,17 @@ export class OutboundMetrics {
   }
 
   tcpError(target: SocketAddress, error: string): void {
-    this.tcpErrors.get({ target_addr: `${target.ip}:${target.port}`, target_ip: target.ip, target_port: String(target.port), error }).value += 1;
+    this.tcpErrors.get({
+      target_addr: `${target.ip}:${target.port}`,
+      target_ip: target.ip,
+      target_port: String(target.port),
+      error,
+    }).value += 1;
+  }
+
+  /** A client broke HTTP. */
+  peerErrors(kind: string, count: number): void {
+    this.peerErrorCounts.get({ direction: 'outbound', kind }).value += count;
   }
 
   protocolConnection(parent: Meta | undefined, protocol: string): void {
@@ -81,7 +113,12 @@ export class OutboundMetrics {
   }
 
   tcpRoute(event: 'open' | 'close', target: SocketAddress, parent: Meta, route: Meta | undefined, error: string): void {
-    const labels = { target_ip: target.ip, target_port: String(target.port), ...metaLabels('parent', parent, true), ...metaLabels('route', route, false) };
+    const labels = {
+      target_ip: target.ip,
+      target_port: String(target.port),
+      ...metaLabels('parent', parent, true),
+      ...metaLabels('route', route, false),
+    };
     if (event === 'open') this.tcpOpens.get(labels).value += 1;
     else this.tcpCloses.get({ ...labels, error }).value += 1;
   }

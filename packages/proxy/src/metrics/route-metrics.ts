@@ -42,13 +42,31 @@ function outboundFamilies(registry: MetricRegistry, protocol: 'http' | 'grpc'): 
   const seconds = { unit: 'seconds' } as const;
   const bytes = { unit: 'bytes' } as const;
   return {
-    durations: registry.histogram(`${prefix}_request_duration_seconds`, 'The time between request initialization and response completion', ROUTE_SECONDS, undefined, seconds),
+    durations: registry.histogram(
+      `${prefix}_request_duration_seconds`,
+      'The time between request initialization and response completion',
+      ROUTE_SECONDS,
+      undefined,
+      seconds,
+    ),
     statuses: registry.counter(`${prefix}_request_statuses_total`, 'Completed request-response streams'),
     requestFrames: registry.histogram(`${prefix}_request_frame_size_bytes`, 'Request data frame sizes', FRAME_BYTES, undefined, bytes),
     backendRequests: registry.counter(`${prefix}_backend_requests_total`, 'The total number of requests dispatched'),
-    backendDurations: registry.histogram(`${prefix}_backend_response_duration_seconds`, 'The time between request completion and response completion', BACKEND_SECONDS, undefined, seconds),
+    backendDurations: registry.histogram(
+      `${prefix}_backend_response_duration_seconds`,
+      'The time between request completion and response completion',
+      BACKEND_SECONDS,
+      undefined,
+      seconds,
+    ),
     backendStatuses: registry.counter(`${prefix}_backend_response_statuses_total`, 'Completed responses'),
-    backendFrames: registry.histogram(`${prefix}_backend_response_frame_size_bytes`, 'Response data frame sizes', FRAME_BYTES, undefined, bytes),
+    backendFrames: registry.histogram(
+      `${prefix}_backend_response_frame_size_bytes`,
+      'Response data frame sizes',
+      FRAME_BYTES,
+      undefined,
+      bytes,
+    ),
     statusLabel: protocol === 'http' ? 'http_status' : 'grpc_status',
   };
 }
@@ -198,9 +216,21 @@ function inboundFamilies(registry: MetricRegistry, protocol: 'http' | 'grpc'): I
   return {
     requests: registry.counter(`${prefix}_requests_total`, 'The number of requests received'),
     requestFrames: registry.histogram(`${prefix}_request_frame_size_bytes`, 'Request data frame sizes', FRAME_BYTES, undefined, bytes),
-    requestDurations: registry.histogram(`${prefix}_request_duration_seconds`, 'The time between request initialization and response completion', INBOUND_REQUEST_SECONDS, undefined, seconds),
+    requestDurations: registry.histogram(
+      `${prefix}_request_duration_seconds`,
+      'The time between request initialization and response completion',
+      INBOUND_REQUEST_SECONDS,
+      undefined,
+      seconds,
+    ),
     responseFrames: registry.histogram(`${prefix}_response_frame_size_bytes`, 'Response data frame sizes', FRAME_BYTES, undefined, bytes),
-    responseDurations: registry.histogram(`${prefix}_response_duration_seconds`, 'The time between request completion and response completion', ROUTE_SECONDS, undefined, seconds),
+    responseDurations: registry.histogram(
+      `${prefix}_response_duration_seconds`,
+      'The time between request completion and response completion',
+      ROUTE_SECONDS,
+      undefined,
+      seconds,
+    ),
     statuses: registry.counter(`${prefix}_statuses_total`, 'Completed request-response streams'),
   };
 }

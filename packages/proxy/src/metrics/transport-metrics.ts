@@ -45,7 +45,10 @@ export class TransportMetrics {
       this.live.delete(entry);
       settle(entry);
       open.value -= 1;
-      this.closes.get({ ...all, errno: error === undefined || !error.code.startsWith('E') || error.code.startsWith('ERR_') ? '' : error.code }).value += 1;
+      this.closes.get({
+        ...all,
+        errno: error === undefined || !error.code.startsWith('E') || error.code.startsWith('ERR_') ? '' : error.code,
+      }).value += 1;
     };
   }
 

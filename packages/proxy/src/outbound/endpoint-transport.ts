@@ -20,6 +20,18 @@ export type EndpointTlsStatus =
   | { readonly tls: 'true'; readonly serverId: string }
   | { readonly tls: 'no_identity'; readonly reason: 'loopback' | 'not_provided_by_service_discovery' };
 
+/** How connections to one endpoint are made. */
+export interface Transport {
+  readonly address: EndpointAddress;
+  /** In this very pod. */
+  readonly isLocal: boolean;
+  readonly tlsStatus: EndpointTlsStatus;
+  /** Label set of the endpoint's metrics, in contract order. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** Opens a connection ready for `session` bytes. Exactly one callback comes, later, unless cancelled. */
+  connect(session: SessionProtocol, callbacks: ConnectorCallbacks): PendingConnection;
+}
+
 export interface ConnectorCallbacks {
   onReady(stream: ByteStream): void;
   onError(error: NetError): void;
@@ -36,21 +48,17 @@ export interface EndpointTransportDeps {
   readonly authority?: string | undefined;
 }
 
-export class EndpointTransport {
+export class EndpointTransport implements Transport {
   readonly address: EndpointAddress;
   readonly isLocal: boolean;
   readonly tlsStatus: EndpointTlsStatus;
-  /** Label set of the endpoint's metrics, in contract order. */
   readonly labels: Readonly<Record<string, string>>;
   private readonly direction: 'inbound' | 'outbound';
   private readonly identity: LocalIdentity;
   private readonly config: DirectionConfig;
   private readonly metrics: TransportMetrics;
 
-  constructor(
-    address: EndpointAddress,
-    deps: EndpointTransportDeps,
-  ) {
+  constructor(address: EndpointAddress, deps: EndpointTransportDeps) {
     this.address = address;
     this.identity = deps.identity;
     this.config = deps.config;
@@ -62,10 +70,12 @@ export class EndpointTransport {
       : address.tls === undefined
         ? { tls: 'no_identity', reason: 'not_provided_by_service_discovery' }
         : { tls: 'true', serverId: address.tls.identity };
-    this.labels = deps.direction === 'inbound' ? { tls: 'no_identity', no_tls_reason: 'loopback' } : endpointLabels(address, this.tlsStatus, deps.authority);
+    this.labels =
+      deps.direction === 'inbound'
+        ? { tls: 'no_identity', no_tls_reason: 'loopback' }
+        : endpointLabels(address, this.tlsStatus, deps.authority);
   }
 
-  /** Opens a connection ready for `session` bytes. Exactly one callback comes, later, unless cancelled. */
   connect(session: SessionProtocol, callbacks: ConnectorCallbacks): PendingConnection {
     const { address, config } = this;
     const tls = this.isLocal ? undefined : address.tls;

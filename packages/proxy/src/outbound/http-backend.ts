@@ -11,9 +11,10 @@ import type { H2Options } from '@weft/http2';
 import type { Backend, EndpointAddress } from '@weft/routing';
 import type { DirectionConfig } from '../config/types.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
+import type { KeepAliveOptions } from '../http/keep-alive.ts';
 import type { BalancerSeries } from '../metrics/balancer-metrics.ts';
 import type { Clock } from '../runtime.ts';
-import type { EndpointTransport } from './endpoint-transport.ts';
+import type { Transport } from './endpoint-transport.ts';
 import { type Dispatchable, HttpEndpoint, type HttpEndpointOwner } from './http-endpoint.ts';
 
 /** Load estimate of a forwarded endpoint, which nothing compares with. */
@@ -26,7 +27,7 @@ export interface HttpBackendDeps {
   readonly clock: Clock;
   readonly h2: Partial<H2Options>;
   /** `authority` = the backend's logical name, where it has one. */
-  createTransport(address: EndpointAddress, authority: string | undefined): EndpointTransport;
+  createTransport(address: EndpointAddress, authority: string | undefined): Transport;
   balancerSeries(backend: Backend): BalancerSeries | undefined;
 }
 
@@ -41,6 +42,7 @@ export class HttpBackend implements HttpEndpointOwner {
   private readonly series: BalancerSeries | undefined;
   private queue: Dispatchable[] = [];
   private isShut = false;
+  private isClosed = false;
   private cancelFailfast: (() => void) | undefined = undefined;
   private readonly rttMs: number;
   private readonly decayMs: number;
@@ -71,12 +73,12 @@ export class HttpBackend implements HttpEndpointOwner {
       exchange.rescue({ kind: 'no-dispatcher', message: 'has no dispatcher' });
       return;
     }
-    const endpoint = this.balancer.pick(this.clock.now());
+    const endpoint = this.balancer.pick(this.clock.now()) ?? this.lastResort();
     if (endpoint !== undefined) {
       endpoint.dispatch(exchange);
       return;
     }
-    if (this.isShut || this.queue.length >= this.deps.config.httpQueueCapacity) {
+    if (this.isClosed || this.isShut || this.queue.length >= this.deps.config.httpQueueCapacity) {
       exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
       return;
     }
@@ -85,12 +87,18 @@ export class HttpBackend implements HttpEndpointOwner {
     this.armFailfast();
   }
 
+  /** Whether a request would find an endpoint at once; after a failed connect it is worth trying another one only then. */
+  get hasReady(): boolean {
+    return this.balancer.readyCount() > 0;
+  }
+
   onReadiness(_endpoint: HttpEndpoint): void {
     if (this.balancer.readyCount() > 0) this.open();
     this.updateSeries();
   }
 
   close(): void {
+    this.isClosed = true;
     this.resolution?.close();
     this.cancelFailfast?.();
     this.cancelFailfast = undefined;
@@ -130,7 +138,8 @@ export class HttpBackend implements HttpEndpointOwner {
       backoff: config.connectBackoff,
       poolIdleTimeoutMs: config.http1PoolIdleTimeoutMs,
       maxIdleConnections: config.maxIdleConnectionsPerEndpoint,
-      h2: this.deps.h2,
+      h2: { codec: this.deps.h2, keepAlive: keepAliveOf(address) },
+      queueCapacity: config.httpQueueCapacity,
       clock,
       ewma: new PeakEwma(this.rttMs, this.decayMs, clock.now()),
     });
@@ -143,6 +152,21 @@ export class HttpBackend implements HttpEndpointOwner {
     this.endpoints.delete(name);
     this.balancer.remove(endpoint);
     endpoint.close();
+  }
+
+  /**
+   * Where no endpoint is ready: one that is dialled for each request anyway. Its failure is told at once, as the reference does (a refused
+   * connect is a 502, not a wait for fail-fast), and a peer that has come back is found by the first request.
+   */
+  private lastResort(): HttpEndpoint | undefined {
+    let chosen: HttpEndpoint | undefined;
+    let seen = 0;
+    for (const endpoint of this.endpoints.values()) {
+      if (endpoint.mode !== 'h1') continue;
+      seen += 1;
+      if (this.clock.random() * seen < 1) chosen = endpoint;
+    }
+    return chosen;
   }
 
   private armFailfast(): void {
@@ -178,6 +202,12 @@ export class HttpBackend implements HttpEndpointOwner {
     const ready = this.balancer.readyCount();
     this.series.endpoints(ready, this.endpoints.size - ready);
   }
+}
+
+function keepAliveOf({ http2 }: EndpointAddress): KeepAliveOptions | undefined {
+  const { keepAliveIntervalMs, keepAliveTimeoutMs, keepAliveWhileIdle } = http2;
+  if (keepAliveIntervalMs === undefined || keepAliveTimeoutMs === undefined) return undefined;
+  return { intervalMs: keepAliveIntervalMs, timeoutMs: keepAliveTimeoutMs, isWhileIdle: keepAliveWhileIdle };
 }
 
 function key(address: { readonly ip: string; readonly port: number }): string {

@@ -4,28 +4,32 @@
  * connection stands, and reconnect by themselves with back-off; `h1` endpoints connect on demand and count as ready until a
  * connect fails. Upgrades and CONNECT always take a fresh HTTP/1 connection (proxy-contract §4.2).
  *
- *   h2:  connecting ──ok──► ready ──last connection gone──► connecting
+ *   h2:  connecting ──ok──► ready ──last connection gone──► connecting (backing off first where it was short-lived)
  *             └──fail──► backing off ──timer──► connecting
- *   h1:  ready ──connect fails──► backing off ──timer: probe ok──► ready
+ *   h1:  ready ──connect fails──► backing off ──timer, or a connect that works──► ready
  */
 import type { PeakEwma } from '@weft/balance';
-import type { H2Options } from '@weft/http2';
 import type { ByteStream, PendingConnection } from '@weft/net';
 import type { Backend } from '@weft/routing';
 import type { Backoff } from '../config/types.ts';
 import { type BackoffState, createBackoffState } from '../control/backoff.ts';
 import type { Exchange } from '../http/exchange.ts';
+import type { ProxyError } from '../http/proxy-error.ts';
 import { H1ClientConnection, type H1Pool } from '../http/h1-client.ts';
-import { H2ClientConnection, type H2ClientOwner } from '../http/h2-client.ts';
+import { H2ClientConnection, type H2ClientOptions, type H2ClientOwner } from '../http/h2-client.ts';
 import { type ClientFailure, type ClientStream, HTTP_1_0 } from '../http/types.ts';
 import type { Clock } from '../runtime.ts';
-import type { EndpointTransport } from './endpoint-transport.ts';
+import type { Transport } from './endpoint-transport.ts';
 
+/** A connection that ends sooner counts as a failed connect: who accepts and hangs up is not to be dialled in a circle. */
+const SHORT_LIFE_MS = 1000;
 /** Connections to one peer when it limits concurrent streams; beyond it requests wait. */
 const MAX_H2_CONNECTIONS = 8;
 
 /** A request that an endpoint can open a stream for. */
 export interface Dispatchable extends Exchange {
+  /** Why the request may not go to this endpoint; undefined = it may. */
+  refuses(endpoint: HttpEndpoint): ProxyError | undefined;
   /** The stream for this exchange has been opened at the endpoint. */
   onBound(endpoint: HttpEndpoint): void;
   /** Error text with this request's context in front (§4.5): the logical address, the route, the backend where it is known. */
@@ -41,13 +45,15 @@ export interface HttpEndpointOptions {
   readonly backoff: Backoff;
   readonly poolIdleTimeoutMs: number;
   readonly maxIdleConnections: number;
-  readonly h2: Partial<H2Options>;
+  readonly h2: H2ClientOptions;
+  /** Requests that wait for a stream; beyond it they are shed. */
+  readonly queueCapacity: number;
   readonly clock: Clock;
   readonly ewma: PeakEwma;
 }
 
 export class HttpEndpoint implements H1Pool, H2ClientOwner {
-  readonly transport: EndpointTransport;
+  readonly transport: Transport;
   readonly mode: 'h1' | 'h2';
   readonly load: PeakEwma;
   /** Requests in flight, for the balancer's cost. */
@@ -65,12 +71,11 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   private isClosed = false;
   private cancelTimer: (() => void) | undefined = undefined;
   private cancelReaper: (() => void) | undefined = undefined;
-  private cancelKeepAlive: (() => void) | undefined = undefined;
   private readonly pendingConnects = new Set<PendingConnection>();
   /** Why the last connect failed, for error texts. */
   lastError: ClientFailure | undefined = undefined;
 
-  constructor(transport: EndpointTransport, mode: 'h1' | 'h2', owner: HttpEndpointOwner, options: HttpEndpointOptions) {
+  constructor(transport: Transport, mode: 'h1' | 'h2', owner: HttpEndpointOwner, options: HttpEndpointOptions) {
     this.transport = transport;
     this.mode = mode;
     this.owner = owner;
@@ -88,6 +93,11 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
 
   /** Opens (or queues for) a stream. */
   dispatch(exchange: Dispatchable): void {
+    const refusal = exchange.refuses(this);
+    if (refusal !== undefined) {
+      exchange.rescue(refusal);
+      return;
+    }
     this.pending += 1;
     exchange.onBound(this);
     if (exchange.head.upgrade !== undefined || this.mode === 'h1') this.dispatchH1(exchange);
@@ -105,7 +115,6 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     this.isReady = false;
     this.cancelTimer?.();
     this.cancelReaper?.();
-    this.cancelKeepAlive?.();
     this.connecting?.cancel();
     this.connecting = undefined;
     for (const connection of [...this.h2Connections]) connection.close();
@@ -125,8 +134,13 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     if (index >= 0) this.h2Connections.splice(index, 1);
     if (this.isClosed || this.h2Connections.length > 0) return;
     this.lastError = { kind: 'closed', message: error, h2Code: 0, isUnprocessed: true };
-    this.setReady(false);
+    if (this.clock.now() - connection.openedMs < SHORT_LIFE_MS) {
+      this.connectFailed('', error);
+      return;
+    }
     // Reconnecting at once is right after an orderly close; a failing peer runs into the back-off of the connect itself.
+    this.backoff.reset();
+    this.setReady(false);
     this.connectH2();
   }
 
@@ -139,8 +153,19 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
         return;
       }
     }
+    if (this.waiting.length >= this.options.queueCapacity) this.forgetDone();
+    if (this.waiting.length >= this.options.queueCapacity) {
+      exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
+      return;
+    }
     this.waiting.push(exchange);
     if (this.h2Connections.length < MAX_H2_CONNECTIONS) this.connectH2();
+  }
+
+  /** Drops requests that have given up waiting. */
+  private forgetDone(): void {
+    const waiting = this.waiting.splice(0);
+    for (const exchange of waiting) if (!exchange.isDone) this.waiting.push(exchange);
   }
 
   private serveWaiting(): void {
@@ -171,10 +196,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
           stream.destroy();
           return;
         }
-        this.backoff.reset();
-        const connection = new H2ClientConnection(stream, this, this.options.h2, this.clock.now);
+        const connection = new H2ClientConnection(stream, this, this.options.h2, this.clock);
         this.h2Connections.push(connection);
-        this.scheduleKeepAlive();
         this.setReady(true);
         this.serveWaiting();
       },
@@ -192,23 +215,13 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     if (this.h2Connections.length === 0) {
       for (const exchange of this.waiting.splice(0)) exchange.onResponseFail({ ...this.lastError, isUnprocessed: true });
     }
+    if (this.cancelTimer !== undefined) return;
     this.cancelTimer = this.clock.after(this.backoff.next(), () => {
       this.cancelTimer = undefined;
-      if (this.mode === 'h2') this.connectH2();
-      else this.probeH1();
+      // An HTTP/1 endpoint is tried by the next request that comes.
+      if (this.mode === 'h1') this.setReady(true);
+      else if (this.h2Connections.length === 0 || this.waiting.length > 0) this.connectH2();
     });
-  }
-
-  private scheduleKeepAlive(): void {
-    const { keepAliveIntervalMs, keepAliveTimeoutMs, keepAliveWhileIdle } = this.transport.address.http2;
-    if (keepAliveIntervalMs === undefined || keepAliveTimeoutMs === undefined || this.cancelKeepAlive !== undefined) return;
-    const tick = (): void => {
-      this.cancelKeepAlive = undefined;
-      if (this.isClosed || this.h2Connections.length === 0) return;
-      for (const connection of [...this.h2Connections]) connection.keepAlive(keepAliveTimeoutMs, keepAliveWhileIdle);
-      this.cancelKeepAlive = this.clock.after(keepAliveIntervalMs, tick);
-    };
-    this.cancelKeepAlive = this.clock.after(keepAliveIntervalMs, tick);
   }
 
   // ---- HTTP/1
@@ -240,16 +253,13 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     const pending = this.transport.connect('http1', {
       onReady: (stream) => {
         this.pendingConnects.delete(pending);
-        this.setReady(!this.isClosed && (this.mode === 'h1' || this.isReady));
-        this.backoff.reset();
+        if (this.mode === 'h1') this.reached();
         this.adopt(stream, exchange);
       },
       onError: (error) => {
         this.pendingConnects.delete(pending);
         const failure = connectFailure(error.code, error.message);
-        if (this.mode === 'h1' && !this.isClosed && this.cancelTimer === undefined) {
-          this.connectFailed(error.code, error.message);
-        }
+        if (this.mode === 'h1') this.connectFailed(error.code, error.message);
         exchange.onResponseFail(failure);
       },
     });
@@ -272,22 +282,13 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     exchange.bind(connection, end);
   }
 
-  private probeH1(): void {
-    if (this.isClosed || this.isReady) return;
-    this.transport.connect('http1', {
-      onReady: (stream) => {
-        if (this.isClosed) {
-          stream.destroy();
-          return;
-        }
-        this.backoff.reset();
-        const connection = new H1ClientConnection(stream, this);
-        this.openH1.add(connection);
-        this.onReusable(connection);
-        this.setReady(true);
-      },
-      onError: (error) => this.connectFailed(error.code, error.message),
-    });
+  /** A connect has worked. */
+  private reached(): void {
+    if (this.isClosed) return;
+    this.backoff.reset();
+    this.cancelTimer?.();
+    this.cancelTimer = undefined;
+    this.setReady(true);
   }
 
   private scheduleReaper(): void {

@@ -5,8 +5,11 @@
  */
 import { pickWeighted } from '@weft/balance';
 import { type Backend, type Filter, type HttpRouteTable, type GrpcRouteTable, type Meta, grpcTable, httpTable } from '@weft/routing';
+import { type FieldList, fieldValue } from '@weft/bytes';
+import type { Admission } from '../admission.ts';
 import type { OutboundTarget } from '../discovery/types.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { ProxyError } from '../http/proxy-error.ts';
 import type { RequestSink, ServerStream } from '../http/types.ts';
 import { HTTP_2 } from '../http/types.ts';
 import type { OutboundRouteSeries, RouteMetrics } from '../metrics/route-metrics.ts';
@@ -35,7 +38,20 @@ export interface HttpRouterDeps {
   readonly exchange: OutboundExchangeDeps;
   readonly metrics: RouteMetrics;
   readonly clock: Clock;
+  readonly admission: Admission;
 }
+
+/** What is known of a request whose head comes again. */
+interface KnownRoute {
+  readonly rule: BoundRule | undefined;
+  readonly prefixLength: number;
+  /** The head that goes on. */
+  readonly head: ProxyRequestHead;
+  readonly requiredId: string | undefined;
+}
+
+/** The application may say whom it wants to reach (proxy-contract §3.7); the field is for us alone. */
+const REQUIRE_ID = 'l5d-require-id';
 
 export class HttpRouter {
   private readonly deps: HttpRouterDeps;
@@ -44,6 +60,10 @@ export class HttpRouter {
   private rules = new Map<object, BoundRule>();
   private table: HttpRouteTable | GrpcRouteTable | undefined = undefined;
   private invalid: string | undefined = undefined;
+  /** Of the request that `match` looked at last. */
+  private matchedPrefix = 0;
+  private matchedHead: ProxyRequestHead | undefined = undefined;
+  private requiredId: string | undefined = undefined;
 
   constructor(isH2: boolean, deps: HttpRouterDeps) {
     this.isH2 = isH2;
@@ -92,38 +112,33 @@ export class HttpRouter {
   }
 
   /** Routes one request. The returned sink takes its body. */
-  route(head: ProxyRequestHead, stream: ServerStream, end: boolean): RequestSink {
-    const rule = this.match(head);
+  route(received: ProxyRequestHead, stream: ServerStream, end: boolean): RequestSink {
+    const rule = this.match(received);
+    const head = this.matchedHead as ProxyRequestHead;
+    const { exchange: deps, clock, admission } = this.deps;
     if (rule === undefined) {
-      const exchange = new OutboundExchange(head, stream, end, this.deps.exchange, undefined);
+      const exchange = new OutboundExchange(head, stream, end, deps, undefined);
       if (this.invalid !== undefined) exchange.rescue({ kind: 'unexpected', message: 'unexpected error' });
-      else exchange.rescue({ kind: 'route-not-found', message: exchange.describe('no route found for request', undefined) });
+      else exchange.rescue({ kind: 'route-not-found', message: exchange.describe('no route', undefined) });
       return exchange;
     }
-    let routed = head;
-    let exchange: OutboundExchange;
-    if (rule.filters.length > 0) {
-      const filtered = requestFilters(rule.filters, head, this.matchedPrefix, this.deps.clock.random);
-      if ('error' in filtered) {
-        exchange = new OutboundExchange(head, stream, end, this.deps.exchange, rule.exchangeRoute);
-        exchange.rescue(filtered.error);
-        return exchange;
-      }
-      routed = filtered.head;
-    }
     const choice = this.choose(rule);
-    if (choice !== undefined && choice.filters.length > 0) {
-      const filtered = requestFilters(choice.filters, routed, this.matchedPrefix, this.deps.clock.random);
-      if ('error' in filtered) {
-        exchange = new OutboundExchange(head, stream, end, this.deps.exchange, rule.exchangeRoute);
-        exchange.rescue(filtered.error);
-        return exchange;
-      }
-      routed = filtered.head;
+    let routed = head;
+    let error: ProxyError | undefined;
+    if (rule.filters.length > 0) {
+      const filtered = requestFilters(rule.filters, routed, this.matchedPrefix, clock.random);
+      if ('error' in filtered) error = filtered.error;
+      else routed = filtered.head;
     }
-    exchange = new OutboundExchange(routed, stream, end, this.deps.exchange, rule.exchangeRoute);
-    if (choice === undefined) exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
-    else exchange.send(choice.backend);
+    if (error === undefined && choice !== undefined && choice.filters.length > 0) {
+      const filtered = requestFilters(choice.filters, routed, this.matchedPrefix, clock.random);
+      if ('error' in filtered) error = filtered.error;
+      else routed = filtered.head;
+    }
+    const exchange = new OutboundExchange(routed, stream, end, deps, rule.exchangeRoute, this.requiredId);
+    if (error !== undefined) exchange.rescue(error);
+    else if (choice === undefined) exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
+    else if (exchange.admit(admission)) exchange.send(choice.backend);
     return exchange;
   }
 
@@ -134,23 +149,27 @@ export class HttpRouter {
     this.table = undefined;
   }
 
-  private matchedPrefix = 0;
-
-  private match(head: ProxyRequestHead): BoundRule | undefined {
-    const { table } = this;
-    if (table === undefined) return undefined;
-    if (head.routeKey === this.rules) {
-      const cached = head.cachedRoute as { rule: BoundRule | undefined; prefix: number };
-      this.matchedPrefix = cached.prefix;
-      return cached.rule;
+  /** The rule of a request. What else was found out stands in the fields beside. */
+  private match(received: ProxyRequestHead): BoundRule | undefined {
+    if (received.routeKey === this.rules) {
+      const known = received.cachedRoute as KnownRoute;
+      this.matchedPrefix = known.prefixLength;
+      this.matchedHead = known.head;
+      this.requiredId = known.requiredId;
+      return known.rule;
     }
-    const found = table.match(head.method, head.authority, head.path, head.fields as string[]);
+    const required = fieldValue(received.fields, REQUIRE_ID);
+    const head = required === undefined ? received : received.with({ fields: without(received.fields, REQUIRE_ID) });
+    const found = this.table?.match(head.method, head.authority, head.path, head.fields as string[]);
     const rule = found === undefined ? undefined : this.rules.get(found.rule);
     this.matchedPrefix = found?.pathLength ?? 0;
+    this.matchedHead = head;
+    this.requiredId = required?.toLowerCase();
     // Only HTTP/1 heads are handed out again, so only there is the result worth keeping.
-    if (head.version !== HTTP_2) {
-      head.routeKey = this.rules;
-      head.cachedRoute = { rule, prefix: this.matchedPrefix };
+    if (received.version !== HTTP_2) {
+      received.routeKey = this.rules;
+      const known: KnownRoute = { rule, prefixLength: this.matchedPrefix, head, requiredId: this.requiredId };
+      received.cachedRoute = known;
     }
     return rule;
   }
@@ -171,4 +190,10 @@ export class HttpRouter {
     kept.set(name, running);
     return running;
   }
+}
+
+function without(fields: Readonly<FieldList>, name: string): FieldList {
+  const kept: FieldList = [];
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] !== name) kept.push(fields[i] as string, fields[i + 1] as string);
+  return kept;
 }

@@ -4,6 +4,7 @@
  * second endpoint for requests that the first one certainly did not process.
  */
 import { type FieldList, fieldValue } from '@weft/bytes';
+import { H2_CODES, h2CodeName } from '@weft/http2';
 import type { Backend, Meta } from '@weft/routing';
 import { Exchange, type Outcome } from '../http/exchange.ts';
 import type { ProxyError } from '../http/proxy-error.ts';
@@ -34,6 +35,8 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   private readonly route: Meta | undefined;
   private readonly routeSeries: OutboundRouteSeries | undefined;
   private readonly filters: readonly Filter[];
+  /** Lower-case identity that the application asked for with `l5d-require-id`. */
+  private readonly requiredId: string | undefined;
   private backend: HttpBackend | undefined = undefined;
   private endpoint: HttpEndpoint | undefined = undefined;
   private endpointSeries: EndpointSeries | undefined = undefined;
@@ -47,12 +50,14 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     end: boolean,
     deps: OutboundExchangeDeps,
     route: { meta: Meta; series: OutboundRouteSeries; filters: readonly Filter[] } | undefined,
+    requiredId?: string,
   ) {
     super(head, server, end);
     this.deps = deps;
     this.route = route?.meta;
     this.routeSeries = route?.series;
-    this.filters = route?.filters ?? [];
+    this.filters = route?.filters ?? NO_FILTERS;
+    this.requiredId = requiredId;
     this.startedMs = deps.clock.now();
   }
 
@@ -61,6 +66,19 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     this.backend = backend;
     this.dispatches += 1;
     backend.dispatch(this);
+  }
+
+  refuses(endpoint: HttpEndpoint): ProxyError | undefined {
+    const { requiredId } = this;
+    if (requiredId === undefined) return undefined;
+    const { tlsStatus } = endpoint.transport;
+    const foundId = tlsStatus.tls === 'true' ? tlsStatus.serverId : undefined;
+    if (foundId === requiredId) return undefined;
+    const found = foundId === undefined ? 'None' : `Some(${serverIdText(foundId)})`;
+    return {
+      kind: 'identity-required',
+      message: this.describe(`required id ${serverIdText(requiredId)}; found ${found}`, this.backend?.backend),
+    };
   }
 
   onBound(endpoint: HttpEndpoint): void {
@@ -102,7 +120,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
       case 'connect-timeout':
         return { kind: 'connect-timeout', message: `${at}connect timed out` };
       case 'reset':
-        return { kind: 'bad-gateway', message: `${at}upgraded connection failed with HTTP/2 reset: code ${failure.h2Code}` };
+        return { kind: 'bad-gateway', message: `${at}upgraded connection failed with HTTP/2 reset: ${resetText(failure.h2Code)}` };
       case 'closed':
       case 'protocol':
         return endpoint?.mode === 'h1'
@@ -113,10 +131,14 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     }
   }
 
-  protected override redispatch(_failure: ClientFailure): boolean {
-    const { backend } = this;
+  protected override redispatch(failure: ClientFailure): boolean {
+    const { backend, endpoint } = this;
     if (backend === undefined || this.dispatches >= MAX_DISPATCHES) return false;
-    if (backend.backend.target.kind === 'forward' && _failure.kind !== 'closed') return false;
+    if (failure.kind === 'connect' || failure.kind === 'connect-timeout') {
+      // Told at once where no other endpoint could do better; connections that keep themselves up are waited for, until fail-fast.
+      if (backend.backend.target.kind === 'forward') return false;
+      if (endpoint?.mode === 'h1' && !backend.hasReady) return false;
+    }
     this.endpointSeries?.failed();
     this.endpointSeries = undefined;
     this.dispatches += 1;
@@ -150,6 +172,20 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     this.endpointSeries?.finished(outcome, this.responseFields, this.trailers);
     this.routeSeries?.finished(this.backend?.backend, outcome, this.responseFields, this.trailers, this.deps.clock.now() - this.startedMs);
   }
+}
+
+const NO_FILTERS: readonly Filter[] = [];
+
+/** Resets of a carried HTTP/1 request in the words of the reference where they were seen, else by RFC 9113's name. */
+function resetText(h2Code: number): string {
+  if (h2Code === H2_CODES.INTERNAL_ERROR) return 'unexpected internal error encountered';
+  if (h2Code === H2_CODES.ENHANCE_YOUR_CALM) return 'detected excessive load generating behavior';
+  return h2CodeName(h2Code);
+}
+
+/** An identity as error texts of the reference show it. */
+function serverIdText(identity: string): string {
+  return identity.includes('://') ? `ServerId(Uri("${identity}"))` : `ServerId(Dns(Name("${identity}")))`;
 }
 
 /** `default.http`, `HTTPRoute.ns.name`: how the reference names configuration in error texts. */

@@ -6,13 +6,12 @@
  *   accepted ──► discovering ──► detecting ──► serving (h1 | h2 | opaque) ──► closed
  */
 import type { ByteStream, SocketAddress } from '@weft/net';
-import type { H2Options } from '@weft/http2';
 import type { ProxyConfig } from '../config/types.ts';
 import type { Discovery } from '../discovery/types.ts';
 import type { DrainSet } from '../drain.ts';
 import { detectProtocol } from '../http/detect-protocol.ts';
 import { H1ServerConnection } from '../http/h1-server.ts';
-import { H2ServerConnection } from '../http/h2-server.ts';
+import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import type { HttpHandler } from '../http/types.ts';
 import type { OutboundMetrics } from '../metrics/outbound-metrics.ts';
@@ -27,7 +26,8 @@ export interface OutboundServerDeps {
   readonly clock: Clock;
   readonly drain: DrainSet;
   readonly metrics: OutboundMetrics;
-  readonly serverH2: Partial<H2Options>;
+  /** Settings of a connection that is accepted now. */
+  serverH2(): H2ServerOptions;
   /** The stack's own needs, for one target. */
   stackDeps(origDst: SocketAddress): OutboundStackDeps;
 }
@@ -35,7 +35,6 @@ export interface OutboundServerDeps {
 export class OutboundServer {
   private readonly deps: OutboundServerDeps;
   private readonly stacks = new Map<string, OutboundStack>();
-  private readonly idleTimers = new Map<string, () => void>();
 
   constructor(deps: OutboundServerDeps) {
     this.deps = deps;
@@ -78,8 +77,10 @@ export class OutboundServer {
   }
 
   close(): void {
-    for (const cancel of this.idleTimers.values()) cancel();
-    for (const stack of this.stacks.values()) stack.close();
+    for (const stack of this.stacks.values()) {
+      stack.cancelIdle?.();
+      stack.close();
+    }
     this.stacks.clear();
   }
 
@@ -145,12 +146,13 @@ export class OutboundServer {
     const router = stack.router(false);
     const handler: HttpHandler = {
       onRequest: (head, server, end) => router.route(head as ProxyRequestHead, server, end),
+      onPeerErrors: (kind, count) => this.deps.metrics.peerErrors(kind, count),
       onConnectionClose: () => {
         untrack();
         release();
       },
     };
-    const connection = new H1ServerConnection(stream, handler);
+    const connection = new H1ServerConnection(stream, handler, this.deps.clock);
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
@@ -163,12 +165,13 @@ export class OutboundServer {
         // An application that speaks orig-proto itself is passed on as what it is: HTTP/2 on this side.
         return (request.isOrigProto ? stack.router(false) : h2).route(request, server, end);
       },
+      onPeerErrors: (kind, count) => this.deps.metrics.peerErrors(kind, count),
       onConnectionClose: () => {
         untrack();
         release();
       },
     };
-    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2, this.deps.clock.now);
+    const connection = new H2ServerConnection(stream, handler, this.deps.serverH2(), this.deps.clock);
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
@@ -187,17 +190,15 @@ export class OutboundServer {
   }
 
   private acquire(key: string, origDst: SocketAddress): OutboundStack {
-    const cancel = this.idleTimers.get(key);
-    if (cancel !== undefined) {
-      cancel();
-      this.idleTimers.delete(key);
-    }
     let stack = this.stacks.get(key);
     if (stack === undefined || stack.hasFailed) {
+      stack?.cancelIdle?.();
       stack?.close();
       stack = new OutboundStack(this.deps.discovery.outbound(origDst), this.deps.stackDeps(origDst));
       this.stacks.set(key, stack);
     }
+    stack.cancelIdle?.();
+    stack.cancelIdle = undefined;
     stack.users += 1;
     return stack;
   }
@@ -205,16 +206,11 @@ export class OutboundServer {
   private release(key: string, stack: OutboundStack): void {
     stack.users -= 1;
     if (stack.users > 0) return;
-    this.idleTimers.get(key)?.();
-    this.idleTimers.set(
-      key,
-      this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => {
-        this.idleTimers.delete(key);
-        if (stack.users > 0) return;
-        stack.close();
-        if (this.stacks.get(key) === stack) this.stacks.delete(key);
-      }),
-    );
+    stack.cancelIdle?.();
+    stack.cancelIdle = this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => {
+      stack.close();
+      if (this.stacks.get(key) === stack) this.stacks.delete(key);
+    });
   }
 }
 

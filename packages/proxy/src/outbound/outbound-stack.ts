@@ -5,7 +5,16 @@
  */
 import { pickWeighted } from '@weft/balance';
 import type { ByteStream, NetError } from '@weft/net';
-import { type Backend, type Distribution, type Filter, type Meta, sniTable } from '@weft/routing';
+import {
+  type Backend,
+  type Distribution,
+  type Filter,
+  type Meta,
+  type OutboundPolicy,
+  type Route,
+  type SniRouteTable,
+  sniTable,
+} from '@weft/routing';
 import type { OutboundTarget, Watched } from '../discovery/types.ts';
 import type { Clock } from '../runtime.ts';
 import { startRelay } from '../tcp/relay.ts';
@@ -28,6 +37,8 @@ export class OutboundStack {
   readonly target: Watched<OutboundTarget>;
   /** Connections that use the stack now. */
   users = 0;
+  /** Of the timer that runs while nobody does. */
+  cancelIdle: (() => void) | undefined = undefined;
   private readonly deps: OutboundStackDeps;
   private readonly unwatch: () => void;
   private http1: HttpRouter | undefined = undefined;
@@ -35,6 +46,7 @@ export class OutboundStack {
   private tcpBackends = new Map<string, TcpBackend>();
   private waiters: { onReady: () => void; onFail: (message: string) => void }[] = [];
   private failure: string | undefined = undefined;
+  private compiledSni: { readonly policy: OutboundPolicy; readonly table: SniRouteTable<Route<never>> } | undefined = undefined;
 
   constructor(target: Watched<OutboundTarget>, deps: OutboundStackDeps) {
     this.target = target;
@@ -99,7 +111,7 @@ export class OutboundStack {
       stream.destroy({ reset: true });
       onClosed();
     };
-    const found = sni === undefined ? policy.opaque[0] : sniTable(policy.opaque).match(sni)?.route;
+    const found = sni === undefined ? policy.opaque[0] : this.sniRoutes(policy).match(sni)?.route;
     const rule = found?.rules[0];
     if (policy.protocol === 'invalid' || found === undefined || rule === undefined) {
       refuse(undefined, 'invalid_policy', 'unexpected');
@@ -116,24 +128,30 @@ export class OutboundStack {
       return;
     }
     this.deps.countRoute('open', target, found.meta, '');
+    let isOver = false;
+    const over = (routeError: string): void => {
+      if (isOver) return;
+      isOver = true;
+      this.deps.countRoute('close', target, found.meta, routeError);
+      onClosed();
+    };
     const waiting = new WaitingStream(stream, () => {
       cancel();
-      this.deps.countRoute('close', target, found.meta, '');
-      onClosed();
+      over('');
     });
     const cancel = backend.dial({
       onReady: (upstream, lease) => {
         waiting.release();
         startRelay(stream, upstream, (error: NetError | undefined) => {
           lease.release();
-          this.deps.countRoute('close', target, found.meta, error === undefined ? '' : 'unexpected');
-          onClosed();
+          over(error === undefined ? '' : 'unexpected');
         });
       },
       onFail: (kind) => {
         if (waiting.isClosed) return;
-        waiting.release();
-        refuse(found.meta, 'unexpected', kind === 'failfast' ? 'failfast' : kind === 'load-shed' ? 'loadshed' : 'i/o');
+        this.deps.countTcpError(kind === 'failfast' ? 'failfast' : kind === 'load-shed' ? 'loadshed' : 'i/o');
+        stream.destroy({ reset: true });
+        over('unexpected');
       },
     });
   }
@@ -144,6 +162,12 @@ export class OutboundStack {
     this.http2?.close();
     for (const backend of this.tcpBackends.values()) backend.close();
     this.tcpBackends.clear();
+  }
+
+  /** The compiled SNI table of the policy in force. */
+  private sniRoutes(policy: OutboundPolicy): SniRouteTable<Route<never>> {
+    if (this.compiledSni?.policy !== policy) this.compiledSni = { policy, table: sniTable(policy.opaque) };
+    return this.compiledSni.table;
   }
 
   private changed(value: OutboundTarget): void {

@@ -11,7 +11,7 @@ import type { Backoff } from '../config/types.ts';
 import { type BackoffState, createBackoffState } from '../control/backoff.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
 import type { Clock } from '../runtime.ts';
-import type { EndpointTransport } from './endpoint-transport.ts';
+import type { Transport } from './endpoint-transport.ts';
 import { sameEndpoint } from './http-backend.ts';
 
 /** Endpoints dialled for one connection before it fails. */
@@ -26,7 +26,7 @@ export interface TcpBackendDeps {
   readonly queueCapacity: number;
   readonly failfastTimeoutMs: number;
   /** `authority` = the backend's logical name, where it has one. */
-  createTransport(address: EndpointAddress, authority: string | undefined): EndpointTransport;
+  createTransport(address: EndpointAddress, authority: string | undefined): Transport;
 }
 
 /** One of the two is called. `onClosed` of the lease must be called when the connection is over. */
@@ -36,12 +36,12 @@ export interface DialCallbacks {
 }
 
 export interface DialLease {
-  readonly transport: EndpointTransport;
+  readonly transport: Transport;
   release(): void;
 }
 
 class TcpEndpoint {
-  readonly transport: EndpointTransport;
+  readonly transport: Transport;
   readonly load: PeakEwma;
   readonly backoff: BackoffState;
   pending = 0;
@@ -49,7 +49,7 @@ class TcpEndpoint {
   isRemoved = false;
   cancelRetry: (() => void) | undefined = undefined;
 
-  constructor(transport: EndpointTransport, load: PeakEwma, backoff: BackoffState) {
+  constructor(transport: Transport, load: PeakEwma, backoff: BackoffState) {
     this.transport = transport;
     this.load = load;
     this.backoff = backoff;
@@ -155,7 +155,8 @@ export class TcpBackend {
         endpoint.pending -= 1;
         this.connectFailed(endpoint);
         if (waiting.isDone) return;
-        if (this.backend.target.kind === 'forward' || waiting.dials >= MAX_DIALS) this.fail(waiting, 'connect', connectText(endpoint, error));
+        if (this.backend.target.kind === 'forward' || waiting.dials >= MAX_DIALS)
+          this.fail(waiting, 'connect', connectText(endpoint, error));
         else this.place(waiting);
       },
     });
@@ -209,7 +210,11 @@ export class TcpBackend {
         target.kind === 'balance' ? target.decayMs : FORWARD_DECAY_MS,
         this.deps.clock.now(),
       );
-      const endpoint = new TcpEndpoint(this.deps.createTransport(address, target.kind === 'balance' ? target.path : undefined), load, createBackoffState(this.deps.backoff, this.deps.clock.random));
+      const endpoint = new TcpEndpoint(
+        this.deps.createTransport(address, target.kind === 'balance' ? target.path : undefined),
+        load,
+        createBackoffState(this.deps.backoff, this.deps.clock.random),
+      );
       this.endpoints.set(name, endpoint);
       this.balancer.add(endpoint);
     }

@@ -15,7 +15,13 @@ export type TlsPeek =
   | { readonly kind: 'timeout' };
 
 /** One of the callbacks comes, once. */
-export function peekTls(stream: ByteStream, timeoutMs: number, clock: Clock, onPeeked: (peek: TlsPeek) => void, onClosed: () => void): void {
+export function peekTls(
+  stream: ByteStream,
+  timeoutMs: number,
+  clock: Clock,
+  onPeeked: (peek: TlsPeek) => void,
+  onClosed: () => void,
+): void {
   let seen: Buffer | undefined;
   let isDone = false;
   const finish = (peek: TlsPeek): void => {
