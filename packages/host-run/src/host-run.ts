@@ -231,7 +231,16 @@ export class HostRun {
     this.api = await serveKubernetesApi(this.source, { listen: { socketPath: paths.apiSocket } });
     chownSync(paths.apiSocket, CONTROLLER_UID, CONTROLLER_UID);
     await createBridge(paths, addresses.gateway, network, command);
-    this.dns = await startDnsServer(addresses.gateway, DNS_PORT, (name, type) => this.zone(clusterDomain).answer(name, type));
+    const zone = this.zone(clusterDomain);
+    try {
+      this.dns = await startDnsServer(addresses.gateway, DNS_PORT, (name, type) => zone.answer(name, type));
+    } catch (error) {
+      throw new HostRunError(
+        'ERR_RUN_ADDRESSES',
+        `cannot serve names on ${addresses.gateway}:${DNS_PORT}: ${(error as Error).message}`,
+        error,
+      );
+    }
 
     store.create(NodeKind, {
       apiVersion: 'v1',
@@ -370,8 +379,7 @@ export class HostRun {
     const rules = this.rules();
     if (rules === this.lastRules) return;
     this.lastRules = rules;
-    // Each runner reports its own failures.
-    void this.kubelet?.updateServiceRules(rules);
+    this.kubelet?.updateServiceRules();
   }
 
   private rules(): string {

@@ -4,7 +4,7 @@
  * from ConfigMaps and from Secrets. A reference that leads nowhere is an error, as a kubelet would not start the container either.
  */
 import { Buffer } from 'node:buffer';
-import type { ConfigMap, EnvVar, Pod, Secret } from '@weft/resources';
+import type { ConfigMap, Container, EnvVar, Pod, Secret } from '@weft/resources';
 
 /** What references are looked up in. */
 export interface EnvironmentSources {
@@ -25,10 +25,15 @@ export function expand(text: string, values: ReadonlyMap<string, string>): strin
   );
 }
 
-/** Throws Error naming the variable that cannot be resolved. */
-export function resolveEnvironment(variables: readonly EnvVar[], pod: Pod, sources: EnvironmentSources): Map<string, string> {
+/** `env`, over what `envFrom` brings. Throws Error naming the variable that cannot be resolved. */
+export function resolveEnvironment(
+  container: Pick<Container, 'env'> & { readonly envFrom?: unknown },
+  pod: Pod,
+  sources: EnvironmentSources,
+): Map<string, string> {
   const values = new Map<string, string>();
-  for (const variable of variables) {
+  for (const source of (container.envFrom as readonly EnvFrom[] | undefined) ?? []) addAll(values, source, pod, sources);
+  for (const variable of container.env ?? []) {
     if (variable.valueFrom === undefined || variable.valueFrom === null) values.set(variable.name, expand(variable.value ?? '', values));
     else {
       const value = referenced(variable, pod, sources);
@@ -36,6 +41,27 @@ export function resolveEnvironment(variables: readonly EnvVar[], pod: Pod, sourc
     }
   }
   return values;
+}
+
+interface EnvFrom {
+  readonly prefix?: string;
+  readonly configMapRef?: KeyReference;
+  readonly secretRef?: KeyReference;
+}
+
+function addAll(
+  values: Map<string, string>,
+  { prefix = '', configMapRef, secretRef }: EnvFrom,
+  pod: Pod,
+  sources: EnvironmentSources,
+): void {
+  const { namespace } = pod.metadata;
+  const { name = '', optional = false } = configMapRef ?? secretRef ?? {};
+  const data = configMapRef === undefined ? sources.secret(namespace, name)?.data : sources.configMap(namespace, name)?.data;
+  if (data === undefined && !optional) throw new Error(`envFrom: there is no ${name}`);
+  for (const [key, value] of Object.entries(data ?? {})) {
+    values.set(`${prefix}${key}`, configMapRef === undefined ? (decode(value) ?? '') : value);
+  }
 }
 
 function referenced({ name, valueFrom }: EnvVar, pod: Pod, sources: EnvironmentSources): string | undefined {

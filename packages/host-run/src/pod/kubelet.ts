@@ -57,13 +57,9 @@ export class Kubelet {
     }
   }
 
-  get pods(): readonly PodRunner[] {
-    return [...this.runners.values()];
-  }
-
   /** Gives every pod without proxy new rules for cluster IPs. */
-  async updateServiceRules(rules: string): Promise<void> {
-    await Promise.all(this.pods.map((runner) => runner.updateServiceRules(rules)));
+  updateServiceRules(): void {
+    for (const runner of this.runners.values()) runner.updateServiceRules();
   }
 
   /** Ends all pods: applications first, then the control plane, each in order. */

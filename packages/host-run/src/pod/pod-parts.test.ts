@@ -28,15 +28,22 @@ describe('environment', () => {
 
   it('takes values from the pod, from maps and secrets, and from earlier variables', () => {
     const values = resolveEnvironment(
-      [
-        { name: 'POD', valueFrom: field('metadata.name') },
-        { name: 'IPS', valueFrom: field('status.podIPs') },
-        { name: 'APP', valueFrom: field("metadata.labels['app']") },
-        { name: 'BOTH', value: '$(POD)/$(APP)' },
-        { name: 'MAP', valueFrom: { configMapKeyRef: { name: 'c', key: 'k' } } },
-        { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
-        { name: 'ABSENT', valueFrom: { secretKeyRef: { name: 'x', key: 'k', optional: true } } },
-      ],
+      {
+        envFrom: [
+          { prefix: 'C_', configMapRef: { name: 'c' } },
+          { secretRef: { name: 's' } },
+          { secretRef: { name: 'x', optional: true } },
+        ],
+        env: [
+          { name: 'POD', valueFrom: field('metadata.name') },
+          { name: 'IPS', valueFrom: field('status.podIPs') },
+          { name: 'APP', valueFrom: field("metadata.labels['app']") },
+          { name: 'BOTH', value: '$(POD)/$(APP)' },
+          { name: 'MAP', valueFrom: { configMapKeyRef: { name: 'c', key: 'k' } } },
+          { name: 'SECRET', valueFrom: { secretKeyRef: { name: 's', key: 'k' } } },
+          { name: 'ABSENT', valueFrom: { secretKeyRef: { name: 'x', key: 'k', optional: true } } },
+        ],
+      },
       pod,
       sources,
     );
@@ -47,11 +54,13 @@ describe('environment', () => {
       BOTH: 'web-1/web',
       MAP: 'from map',
       SECRET: 'hidden',
+      C_k: 'from map',
+      k: 'hidden',
     });
   });
 
   it.each([{ configMapKeyRef: { name: 'x', key: 'k' } }, field('spec.unknown'), { resourceFieldRef: {} }])('refuses %j', (valueFrom) => {
-    expect(() => resolveEnvironment([{ name: 'BAD', valueFrom }], pod, sources)).toThrow('variable BAD');
+    expect(() => resolveEnvironment({ env: [{ name: 'BAD', valueFrom }] }, pod, sources)).toThrow('variable BAD');
   });
 });
 

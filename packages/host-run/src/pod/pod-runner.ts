@@ -58,6 +58,9 @@ export class PodRunner {
   private isInitialized = false;
   private isStopping = false;
   private hasNetwork = false;
+  private rulesPending = false;
+  private isApplyingRules = false;
+  private retryTimer: NodeJS.Timeout | undefined = undefined;
   private starting: Promise<void> = Promise.resolve();
   private statusTimer: NodeJS.Immediate | undefined = undefined;
 
@@ -81,16 +84,29 @@ export class PodRunner {
     return this.pod.spec !== undefined && hasProxy(this.pod.spec);
   }
 
-  /** Starts everything, in the background. */
+  /** Starts everything, in the background; a start that fails is tried again. */
   start(): void {
-    this.starting = this.startAll().catch((error: unknown) => {
+    if ([...this.containerSpecs()].some((container) => (container['volumeMounts'] as unknown[] | undefined)?.length)) {
+      this.deps.onEvent(this.pod, 'its volumes are not mounted: on a host its containers see the files of this machine');
+    }
+    this.starting = this.startAll().catch(async (error: unknown) => {
+      if (this.isStopping) return;
       this.deps.onEvent(this.pod, `cannot be started: ${(error as Error).message}`);
+      this.hasNetwork = false;
+      await this.network.remove();
+      this.retryTimer = setTimeout(() => this.start(), START_RETRY_MS);
+    });
+    // What ran to its end needs its proxy no more.
+    void Promise.all(this.containers.map((one) => one.whenEnded)).then(async () => {
+      if (this.isStopping) return;
+      for (const one of this.sidecars.toReversed()) await one.stop(MIN_SIDECAR_GRACE_MS);
     });
   }
 
   /** Ends it in order, then removes its network and files. The caller has marked it as terminating. */
   async stop(graceMs: number, settleMs: number = this.deps.settleMs): Promise<void> {
     this.isStopping = true;
+    clearTimeout(this.retryTimer);
     const isServing = this.containers.some((one) => one.isReady);
     if (isServing && settleMs > 0) await sleep(settleMs);
     const deadlineMs = performance.now() + graceMs;
@@ -103,20 +119,33 @@ export class PodRunner {
   /** Ends it at once. */
   async kill(): Promise<void> {
     this.isStopping = true;
+    clearTimeout(this.retryTimer);
     for (const one of [...this.containers, ...this.initRunners]) one.kill();
     await Promise.all([...this.containers, ...this.initRunners].map((one) => one.whenEnded));
     await this.dispose();
   }
 
-  /** New endpoints: a pod without proxy gets new rules. */
-  async updateServiceRules(rules: string): Promise<void> {
-    if (this.isMeshed || !this.hasNetwork || this.isStopping) return;
-    try {
-      await this.network.applyServiceRules(rules);
-    } catch (error) {
-      // Its namespace may be going right now.
-      if (!this.isStopping) this.deps.onEvent(this.pod, (error as Error).message);
+  /** New endpoints: a pod without proxy gets new rules, one set after the other, the latest last. */
+  updateServiceRules(): void {
+    if (this.isMeshed || !this.hasNetwork) return;
+    this.rulesPending = true;
+    if (this.isApplyingRules) return;
+    this.isApplyingRules = true;
+    // It never rejects.
+    void this.applyPendingRules();
+  }
+
+  private async applyPendingRules(): Promise<void> {
+    while (this.rulesPending && !this.isStopping) {
+      this.rulesPending = false;
+      try {
+        await this.network.applyServiceRules(this.deps.serviceRules());
+      } catch (error) {
+        // Its namespace may be going right now.
+        if (!this.isStopping) this.deps.onEvent(this.pod, (error as Error).message);
+      }
     }
+    this.isApplyingRules = false;
   }
 
   /** Writes a fresh token. */
@@ -133,11 +162,11 @@ export class PodRunner {
     const { pod, deps, network } = this;
     this.publish();
     await network.create(this.address, pod.metadata.namespace);
-    this.hasNetwork = true;
     if (this.isMeshed) {
       this.prepareProxyFiles();
       await network.redirect(pod.metadata.annotations);
     } else await network.applyServiceRules(deps.serviceRules());
+    this.hasNetwork = true;
     for (const runner of this.initRunners) {
       if (this.isStopping) return;
       runner.start();
@@ -164,6 +193,12 @@ export class PodRunner {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  private *containerSpecs(): Iterable<Container> {
+    const { initContainers = [], containers = [] } = this.pod.spec ?? {};
+    yield* initContainers;
+    yield* containers;
+  }
+
   private runner(container: Container, restartPolicy: RestartPolicy): ContainerRunner {
     const { pod, deps } = this;
     return new ContainerRunner({
@@ -182,7 +217,7 @@ export class PodRunner {
 
   private spawn(container: Container, command: readonly string[] | undefined) {
     const { pod, deps } = this;
-    const values = resolveEnvironment(container.env ?? [], { ...pod, status: this.status() }, deps.environment);
+    const values = resolveEnvironment(container, { ...pod, status: this.status() }, deps.environment);
     const words = command ?? [...(container.command ?? []), ...(container.args ?? [])].map((word) => expand(word, values));
     if (words.length === 0) throw new Error('it has no command: images are not run on a host, so name one');
     const user = this.userOf(container);
@@ -258,6 +293,8 @@ export class PodRunner {
   }
 }
 
+/** After a start that failed, in milliseconds. */
+const START_RETRY_MS = 3000;
 /** A proxy always gets this long to finish what its application has left it, in milliseconds. */
 const MIN_SIDECAR_GRACE_MS = 2000;
 

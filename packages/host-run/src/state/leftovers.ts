@@ -4,7 +4,7 @@
  * run in order and cleans up after one that was killed. Everything is found by names that only this run uses, or by processes that carry
  * its id; nothing else is touched.
  */
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MustRun } from '../system/commands.ts';
@@ -16,6 +16,8 @@ import { runPaths, type RunBases, type RunPaths } from './run-paths.ts';
 /** Waiting for killed processes to be gone, in milliseconds. */
 const KILL_WAIT_MS = 5000;
 const POLL_MS = 20;
+/** A runtime directory without owner may be one that is just being made; after this many milliseconds it is not. */
+const FRESH_MS = 60_000;
 
 /** What was taken away, for a line in the log. */
 export interface Removed {
@@ -50,7 +52,8 @@ export async function removeDeadRuns(bases: RunBases, run: MustRun): Promise<Map
       // A directory of another name is not ours.
       continue;
     }
-    if (!isRunning(paths)) removed.set(name, await removeRun(paths, run));
+    const isFresh = readOwner(paths) === undefined && Date.now() - statSync(paths.runtime).mtimeMs < FRESH_MS;
+    if (!isFresh && !isRunning(paths)) removed.set(name, await removeRun(paths, run));
   }
   return removed;
 }
