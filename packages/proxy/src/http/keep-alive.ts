@@ -65,7 +65,7 @@ export class KeepAlive {
     const sentMs = this.clock.now();
     this.target.sendPing();
     this.cancel = this.clock.after(this.options.timeoutMs, () => {
-      if (this.lastReadMs > sentMs) this.tick();
+      if (this.lastReadMs >= sentMs) this.tick();
       else this.target.onDead();
     });
   }

@@ -102,12 +102,22 @@ export class H2Peer implements ByteStreamSink, H2ConnectionSink {
     stream.schedule();
   }
 
-  /** Client: opens a stream; with `body` undefined it is left open. */
-  request(fields: FieldList, body: string | undefined = ''): H2PeerStream {
+  /** Client: a whole request. */
+  request(fields: FieldList, body = ''): H2PeerStream {
+    const stream = this.openStream(fields, body === '');
+    if (body !== '') stream.send(body, true);
+    return stream;
+  }
+
+  /** Client: a POST whose body is still to come. */
+  post(path: string, ...fields: string[]): H2PeerStream {
+    return this.openStream([':method', 'POST', ':scheme', 'http', ':authority', 'svc.test', ':path', path, ...fields], false);
+  }
+
+  private openStream(fields: FieldList, end: boolean): H2PeerStream {
     const stream = new H2PeerStream();
-    stream.handle = this.codec.request(fields, body === '', stream);
+    stream.handle = this.codec.request(fields, end, stream);
     this.streams.push(stream);
-    if (body !== undefined && body !== '') stream.send(body, true);
     this.stream.schedule();
     return stream;
   }
