@@ -45,7 +45,8 @@ import { mustRun, type MustRun } from './system/commands.ts';
 import { isPodFinished, isPodReady } from './world/endpoint-slices.ts';
 import type { MonitoredPod } from './view/traffic-monitor.ts';
 import { hasProxy } from './pod/mesh-pod.ts';
-import { RUN_MANAGER, WorkloadControllers } from './world/workloads.ts';
+import { WorkloadControllers } from './world/workloads.ts';
+import { RUN_MANAGER } from './world/world-writer.ts';
 
 /** A program of the mesh: one file, and the flags that Node runs it with. */
 export interface MeshProgram {
@@ -94,7 +95,17 @@ const DNS_PORT = 53;
 const STOP_GRACE_MS = 5000;
 
 /** Kinds whose changes the controllers react to. */
-const WATCHED: ReadonlySet<string> = new Set(['Namespace', 'Service', 'Deployment', 'ReplicaSet', 'StatefulSet', 'Pod', 'EndpointSlice']);
+const WATCHED: ReadonlySet<string> = new Set([
+  'Namespace',
+  'Service',
+  'Deployment',
+  'ReplicaSet',
+  'StatefulSet',
+  'DaemonSet',
+  'Job',
+  'Pod',
+  'EndpointSlice',
+]);
 
 /** A running mesh. */
 export class HostRun {

@@ -5,7 +5,7 @@
  */
 import { isResourceError, type LocalSource, type Pod, PodKind, type PodStatus, type Watch } from '@weft/resources';
 import type { AddressPool } from '../network/address-pool.ts';
-import { POD_FINALIZER, RUN_MANAGER } from '../world/workloads.ts';
+import { POD_FINALIZER, RUN_MANAGER } from '../world/world-writer.ts';
 import { canonicalJson } from '../world/template-hash.ts';
 import { PodRunner, type PodRunnerDeps } from './pod-runner.ts';
 

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The controllers of a run: Deployments become ReplicaSets, ReplicaSets and StatefulSets become pods, services become EndpointSlices, what lost its owner
+ * The controllers of a run: Deployments become ReplicaSets, ReplicaSets, StatefulSets, DaemonSets and Jobs become pods, services become EndpointSlices, what lost its owner
  * goes, services get the default opaque ports. One pass looks at everything and writes what differs; every change of the world asks for
  * another pass. All writes go through the store of the resource source, like those of any component.
  */
 import {
+  type DaemonSet,
+  DaemonSetKind,
   DeploymentKind,
+  type Job,
+  JobKind,
   EndpointSliceKind,
   isResourceError,
-  NamespaceKind,
   type ObjectStore,
   type Deployment,
   type EndpointSlice,
-  type Namespace,
-  type ObjectMeta,
-  type OwnerReference,
   type Pod,
   PodKind,
   type PodTemplate,
@@ -28,56 +28,53 @@ import {
   type StatefulSet,
   StatefulSetKind,
 } from '@weft/resources';
-import { meshPod, type ControlPlaneComponent } from '../pod/mesh-pod.ts';
+import { meshPod } from '../pod/mesh-pod.ts';
 import { defaultOpaquePortsOfService, OPAQUE_PORTS } from '../pod/opaque-ports.ts';
-import { CONTROL_NAMESPACE, type ProxySettings } from '../pod/proxy-settings.ts';
 import { endpointSlicesOf, isPodFinished, isPodReady } from './endpoint-slices.ts';
 import { planRollout, resolveCount, type ReplicaSetState } from './rollout.ts';
+import { reconcileDaemonSet, reconcileJob } from './jobs-and-daemons.ts';
+import { reconcileStatefulSet } from './stateful-sets.ts';
 import { canonicalJson, randomSuffix, templateHash } from './template-hash.ts';
+import {
+  componentOf,
+  controllerOf,
+  ownerReference,
+  POD_FINALIZER,
+  RUN_MANAGER,
+  type WorkloadOptions,
+  WorldWriter,
+} from './world-writer.ts';
 
-/** Field manager of what a run writes. */
-export const RUN_MANAGER = 'weft-run';
-/** Keeps a deleted pod visible as terminating until its processes have ended. */
-export const POD_FINALIZER = 'weft.dev/processes';
-/** On pods of a StatefulSet: which template they were made from. */
-const REVISION = 'controller-revision-hash';
 const HASH = 'pod-template-hash';
-
-export interface WorkloadOptions {
-  readonly store: ObjectStore;
-  readonly nodeName: string;
-  readonly proxy: ProxySettings;
-  readonly random: () => number;
-  /** A write that was refused: a defect, or a manifest that only fails now. */
-  onRefused(message: string): void;
-}
+/** Kinds whose objects a run makes others for. */
+const OWNERS: ReadonlySet<string> = new Set(['Deployment', 'ReplicaSet', 'StatefulSet', 'DaemonSet', 'Job', 'Service']);
 
 /** The controllers. `reconcile` runs them once. */
 export class WorkloadControllers {
   private readonly options: WorkloadOptions;
   private readonly store: ObjectStore;
+  private readonly world: WorldWriter;
 
   constructor(options: WorkloadOptions) {
     this.options = options;
     this.store = options.store;
+    this.world = new WorldWriter(options);
   }
 
   /** One pass. Returns whether anything was written, hence whether another pass may find more to do. */
   reconcile(): boolean {
     const before = this.store.log.revision;
     this.collectOrphans();
-    for (const service of this.list<Service>(ServiceKind)) this.guard(service, () => this.defaultOpaquePorts(service));
-    for (const deployment of this.list<Deployment>(DeploymentKind)) this.guard(deployment, () => this.deployment(deployment));
-    for (const set of this.list<ReplicaSet>(ReplicaSetKind)) this.guard(set, () => this.replicaSet(set));
-    for (const set of this.list<StatefulSet>(StatefulSetKind)) this.guard(set, () => this.statefulSet(set));
-    for (const pod of this.list<Pod>(PodKind)) this.guard(pod, () => this.adopt(pod));
-    const pods = this.list<Pod>(PodKind);
-    for (const service of this.list<Service>(ServiceKind)) this.guard(service, () => this.endpoints(service, pods));
+    for (const service of this.world.list<Service>(ServiceKind)) this.guard(service, () => this.defaultOpaquePorts(service));
+    for (const deployment of this.world.list<Deployment>(DeploymentKind)) this.guard(deployment, () => this.deployment(deployment));
+    for (const set of this.world.list<ReplicaSet>(ReplicaSetKind)) this.guard(set, () => this.replicaSet(set));
+    for (const set of this.world.list<StatefulSet>(StatefulSetKind)) this.guard(set, () => reconcileStatefulSet(this.world, set));
+    for (const set of this.world.list<DaemonSet>(DaemonSetKind)) this.guard(set, () => reconcileDaemonSet(this.world, set));
+    for (const job of this.world.list<Job>(JobKind)) this.guard(job, () => reconcileJob(this.world, job));
+    for (const pod of this.world.list<Pod>(PodKind)) this.guard(pod, () => this.adopt(pod));
+    const pods = this.world.list<Pod>(PodKind);
+    for (const service of this.world.list<Service>(ServiceKind)) this.guard(service, () => this.endpoints(service, pods));
     return this.store.log.revision !== before;
-  }
-
-  private list<R extends Resource>(kind: ResourceKind<R>): R[] {
-    return this.store.list(kind) as R[];
   }
 
   private guard(object: Resource, work: () => void): void {
@@ -93,13 +90,13 @@ export class WorkloadControllers {
   private collectOrphans(): void {
     const kinds: ResourceKind[] = [ReplicaSetKind, PodKind, EndpointSliceKind];
     const owners = new Set<string>();
-    for (const kind of [DeploymentKind, ReplicaSetKind, StatefulSetKind, ServiceKind] as ResourceKind[]) {
-      for (const { metadata } of this.list(kind)) owners.add(metadata.uid);
+    for (const kind of [DeploymentKind, ReplicaSetKind, StatefulSetKind, DaemonSetKind, JobKind, ServiceKind] as ResourceKind[]) {
+      for (const { metadata } of this.world.list(kind)) owners.add(metadata.uid);
     }
     for (const kind of kinds) {
-      for (const object of this.list(kind)) {
+      for (const object of this.world.list(kind)) {
         const owner = controllerOf(object);
-        const isOurs = owner !== undefined && ['Deployment', 'ReplicaSet', 'StatefulSet', 'Service'].includes(owner.kind);
+        const isOurs = owner !== undefined && OWNERS.has(owner.kind);
         if (!isOurs || owners.has(owner.uid) || object.metadata.deletionTimestamp !== undefined) continue;
         this.store.delete(kind, object.metadata.namespace, object.metadata.name);
       }
@@ -108,7 +105,7 @@ export class WorkloadControllers {
 
   private defaultOpaquePorts(service: Service): void {
     if (service.metadata.annotations[OPAQUE_PORTS] !== undefined) return;
-    const value = defaultOpaquePortsOfService(service, this.namespace(service.metadata.namespace));
+    const value = defaultOpaquePortsOfService(service, this.world.namespace(service.metadata.namespace));
     if (value === undefined) return;
     const { namespace, name } = service.metadata;
     this.store.patch(ServiceKind, namespace, name, { metadata: { annotations: { [OPAQUE_PORTS]: value } } }, { fieldManager: RUN_MANAGER });
@@ -119,7 +116,8 @@ export class WorkloadControllers {
     const template = spec?.template;
     if (template === undefined) return;
     const hash = templateHash(template);
-    const own = this.list<ReplicaSet>(ReplicaSetKind)
+    const own = this.world
+      .list<ReplicaSet>(ReplicaSetKind)
       .filter((set) => controllerOf(set)?.uid === metadata.uid)
       .sort((a, b) => (a.metadata.creationTimestamp < b.metadata.creationTimestamp ? -1 : 1));
     const current =
@@ -138,15 +136,15 @@ export class WorkloadControllers {
     for (const [name, replicas] of wanted) {
       this.store.patch(ReplicaSetKind, metadata.namespace, name, { spec: { replicas } }, { fieldManager: RUN_MANAGER });
     }
-    const spent = old.filter((set) => wanted.get(set.metadata.name) === 0 && this.podsOf(set.metadata.uid).length === 0);
+    const spent = old.filter((set) => wanted.get(set.metadata.name) === 0 && this.world.podsOf(set.metadata.uid).length === 0);
     const limit = Number(spec?.['revisionHistoryLimit'] ?? 10);
     for (const set of spent.slice(0, Math.max(0, spent.length - limit))) {
       this.store.delete(ReplicaSetKind, metadata.namespace, set.metadata.name);
     }
-    const pods = own.concat(own.includes(current) ? [] : [current]).flatMap((set) => this.podsOf(set.metadata.uid));
+    const pods = own.concat(own.includes(current) ? [] : [current]).flatMap((set) => this.world.podsOf(set.metadata.uid));
     const ready = pods.filter((pod) => isPodReady(pod)).length;
     const updated = pods.filter((pod) => pod.metadata.labels[HASH] === hash).length;
-    this.writeStatus(DeploymentKind, deployment, {
+    this.world.writeStatus(DeploymentKind, deployment, {
       observedGeneration: metadata.generation ?? 1,
       replicas: pods.length,
       updatedReplicas: updated,
@@ -176,7 +174,7 @@ export class WorkloadControllers {
   }
 
   private stateOf(set: ReplicaSet): ReplicaSetState {
-    const pods = this.podsOf(set.metadata.uid);
+    const pods = this.world.podsOf(set.metadata.uid);
     return {
       name: set.metadata.name,
       replicas: set.spec?.replicas ?? 0,
@@ -187,9 +185,9 @@ export class WorkloadControllers {
 
   private replicaSet(set: ReplicaSet): void {
     const desired = set.spec?.replicas ?? 1;
-    const pods = this.podsOf(set.metadata.uid).filter((pod) => !isPodFinished(pod));
+    const pods = this.world.podsOf(set.metadata.uid).filter((pod) => !isPodFinished(pod));
     for (let missing = desired - pods.length; missing > 0; missing--) {
-      this.createPod(set, set.spec?.template ?? {}, `${set.metadata.name}-${randomSuffix(this.options.random)}`, {});
+      this.world.createPod(set, set.spec?.template ?? {}, `${set.metadata.name}-${randomSuffix(this.options.random)}`);
     }
     const surplus = pods.length - desired;
     if (surplus > 0) {
@@ -198,85 +196,7 @@ export class WorkloadControllers {
       for (const pod of order.slice(0, surplus)) this.store.delete(PodKind, pod.metadata.namespace, pod.metadata.name);
     }
     const ready = pods.filter((pod) => isPodReady(pod)).length;
-    this.writeStatus(ReplicaSetKind, set, { replicas: pods.length, readyReplicas: ready, availableReplicas: ready });
-  }
-
-  /** One pod after the other, by ordinal; an update goes from the last to the first. */
-  private statefulSet(set: StatefulSet): void {
-    const { metadata, spec } = set;
-    const desired = spec?.replicas ?? 1;
-    const hash = templateHash(spec?.template);
-    const all = this.podsOf(metadata.uid, true);
-    const byName = new Map(all.map((pod) => [pod.metadata.name, pod]));
-    const isParallel = spec?.['podManagementPolicy'] === 'Parallel';
-    for (let ordinal = 0; ordinal < desired; ordinal++) {
-      const name = `${metadata.name}-${ordinal}`;
-      const pod = byName.get(name);
-      if (pod === undefined) {
-        this.createPod(
-          set,
-          spec?.template ?? {},
-          name,
-          { [REVISION]: hash, 'statefulset.kubernetes.io/pod-name': name, 'apps.kubernetes.io/pod-index': String(ordinal) },
-          { hostname: name, ...(spec?.serviceName === undefined ? {} : { subdomain: spec.serviceName }) },
-        );
-      }
-      if (!isParallel && (pod === undefined || !isPodReady(pod) || pod.metadata.deletionTimestamp !== undefined)) break;
-    }
-    const live = all.filter((pod) => pod.metadata.deletionTimestamp === undefined);
-    const surplus = live.filter((pod) => ordinalOf(pod) >= desired).sort((a, b) => ordinalOf(b) - ordinalOf(a));
-    const isSettled = live.length === all.length && live.every((pod) => isPodReady(pod));
-    const outdated = live.filter((pod) => pod.metadata.labels[REVISION] !== hash).sort((a, b) => ordinalOf(b) - ordinalOf(a));
-    const victim = surplus[0] ?? (isSettled && live.length === desired ? outdated[0] : undefined);
-    if (victim !== undefined) this.store.delete(PodKind, metadata.namespace, victim.metadata.name);
-    const ready = live.filter((pod) => isPodReady(pod)).length;
-    this.writeStatus(StatefulSetKind, set, {
-      observedGeneration: metadata.generation ?? 1,
-      replicas: live.length,
-      readyReplicas: ready,
-      availableReplicas: ready,
-      updatedReplicas: live.length - outdated.length,
-    });
-  }
-
-  private createPod(
-    owner: ReplicaSet | StatefulSet,
-    template: PodTemplate,
-    name: string,
-    extraLabels: Readonly<Record<string, string>>,
-    extraSpec: Readonly<Record<string, unknown>> = {},
-  ): void {
-    const { namespace } = owner.metadata;
-    const workload = owner.kind === 'ReplicaSet' ? controllerOf(owner) : undefined;
-    const labels = { ...template.metadata?.labels, ...extraLabels };
-    const draft = meshPod(
-      {
-        labels,
-        annotations: template.metadata?.annotations ?? {},
-        spec: { nodeName: this.options.nodeName, ...(template.spec ?? { containers: [] }), ...extraSpec },
-        owner: { kind: workload?.kind ?? owner.kind, name: workload?.name ?? owner.metadata.name },
-      },
-      this.namespace(namespace),
-      this.options.proxy,
-      componentOf(namespace, labels),
-    );
-    this.store.create(
-      PodKind,
-      {
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: {
-          name,
-          namespace,
-          labels: draft.labels,
-          annotations: draft.annotations,
-          ownerReferences: [ownerReference(owner)],
-          finalizers: [POD_FINALIZER],
-        },
-        spec: draft.spec,
-      } as unknown as ResourceInput,
-      { fieldManager: RUN_MANAGER },
-    );
+    this.world.writeStatus(ReplicaSetKind, set, { replicas: pods.length, readyReplicas: ready, availableReplicas: ready });
   }
 
   /** A pod that a manifest states itself is injected and put on this node. */
@@ -286,7 +206,7 @@ export class WorkloadControllers {
     const { namespace, name, labels, annotations } = pod.metadata;
     const draft = meshPod(
       { labels, annotations, spec: pod.spec },
-      this.namespace(namespace),
+      this.world.namespace(namespace),
       this.options.proxy,
       componentOf(namespace, labels),
     );
@@ -304,7 +224,7 @@ export class WorkloadControllers {
 
   private endpoints(service: Service, pods: readonly Pod[]): void {
     const { namespace, uid } = service.metadata;
-    const own = this.list<EndpointSlice>(EndpointSliceKind).filter((slice) => controllerOf(slice)?.uid === uid);
+    const own = this.world.list<EndpointSlice>(EndpointSliceKind).filter((slice) => controllerOf(slice)?.uid === uid);
     const wanted = new Map(endpointSlicesOf(service, pods).map((slice) => [slice.metadata.name, slice]));
     for (const slice of own) {
       const next = wanted.get(slice.metadata.name);
@@ -314,38 +234,6 @@ export class WorkloadControllers {
     }
     for (const slice of wanted.values()) this.store.create(EndpointSliceKind, slice, { fieldManager: RUN_MANAGER });
   }
-
-  private podsOf(ownerUid: string, withDeleted = false): Pod[] {
-    return this.list<Pod>(PodKind).filter(
-      (pod) => controllerOf(pod)?.uid === ownerUid && (withDeleted || pod.metadata.deletionTimestamp === undefined),
-    );
-  }
-
-  private namespace(name: string): Namespace | undefined {
-    return this.store.has(NamespaceKind, '', name) ? (this.store.get(NamespaceKind, '', name) as Namespace) : undefined;
-  }
-
-  private writeStatus(kind: ResourceKind, object: Resource, status: Readonly<Record<string, unknown>>): void {
-    const old = (object.status ?? {}) as Readonly<Record<string, unknown>>;
-    if (Object.entries(status).every(([key, value]) => canonicalJson(old[key]) === canonicalJson(value))) return;
-    const { namespace, name } = object.metadata;
-    this.store.patchStatus(kind, namespace, name, { status }, { fieldManager: RUN_MANAGER });
-  }
-}
-
-/** The owner that controls an object. */
-export function controllerOf(object: { readonly metadata: ObjectMeta }): OwnerReference | undefined {
-  return object.metadata.ownerReferences?.find(({ controller }) => controller === true);
-}
-
-function ownerReference(owner: Resource): OwnerReference {
-  const { name, uid } = owner.metadata;
-  return { apiVersion: owner.apiVersion, kind: owner.kind, name, uid, controller: true, blockOwnerDeletion: true };
-}
-
-function componentOf(namespace: string, labels: Readonly<Record<string, string>>): ControlPlaneComponent | undefined {
-  const component = labels['linkerd.io/control-plane-component'];
-  return namespace === CONTROL_NAMESPACE && (component === 'identity' || component === 'destination') ? component : undefined;
 }
 
 function isSameSlice(slice: EndpointSlice, next: ResourceInput): boolean {
@@ -355,10 +243,6 @@ function isSameSlice(slice: EndpointSlice, next: ResourceInput): boolean {
     endpoints: value['endpoints'],
   });
   return canonicalJson(pick(slice)) === canonicalJson(pick(next));
-}
-
-function ordinalOf(pod: Pod): number {
-  return Number(/-(\d+)$/.exec(pod.metadata.name)?.[1] ?? 0);
 }
 
 function age(pod: Pod): number {
