@@ -93,6 +93,7 @@ async function runDirectory(directory: string, options: RunOptions): Promise<num
     },
   );
   const ended = untilSignal(host, view);
+  endOnDefect(host);
   await host.start();
   try {
     return await follow(host, view, options, ended);
@@ -106,7 +107,7 @@ async function runDirectory(directory: string, options: RunOptions): Promise<num
 function untilSignal(host: HostRun, view: RunView): AbortSignal {
   const controller = new AbortController();
   let count = 0;
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
       count += 1;
       if (count === 1) {
@@ -116,6 +117,16 @@ function untilSignal(host: HostRun, view: RunView): AbortSignal {
     });
   }
   return controller.signal;
+}
+
+/** A defect of ours ends the run, and still leaves nothing behind. */
+function endOnDefect(host: HostRun): void {
+  const end = (error: unknown): void => {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    void host.kill().finally(() => process.exit(1));
+  };
+  process.once('uncaughtException', end);
+  process.once('unhandledRejection', end);
 }
 
 /** Reads the traffic until the end; resolves with the exit code. */

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The command line as a child process, from the sources. */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
+const isRoot = process.getuid?.() === 0;
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function weft(args: readonly string[], options: { readonly uid?: number } = {}): Outcome {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=weft-source', MAIN, ...args], {
+    encoding: 'utf8',
+    ...options,
+  });
+  return { code: status, stdout, stderr };
+}
+
+describe('weft', () => {
+  it('lists its commands', () => {
+    const { code, stdout } = weft(['--help']);
+    expect(code).toBe(0);
+    for (const command of ['run', 'redirect', 'version']) expect(stdout).toMatch(new RegExp(`^  ${command} `, 'm'));
+  });
+
+  it('[CLI-05] prints its version', () => {
+    expect(weft(['version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Client version: \S+\n$/) as string });
+    expect(weft(['version', '--short']).stdout).toMatch(/^\S+\n$/);
+  });
+
+  it.each([[['nonsense']], [['run', '--nonsense', '.']], [['run']], [['run', '.', '--for', 'long']], [['redirect']]])(
+    'refuses %j with 2',
+    (args) => {
+      expect(weft(args)).toMatchObject({ code: 2, stdout: expect.not.stringContaining('    at ') as string });
+    },
+  );
+
+  it('plans a redirection without touching anything', () => {
+    const { code, stdout } = weft([
+      'redirect',
+      '--netns',
+      'nowhere',
+      '--dry-run',
+      '--ipv6=false',
+      '--inbound-ports-to-ignore',
+      '4190,4191',
+    ]);
+    expect(code).toBe(0);
+    expect(stdout.split('\n').filter((line) => /REDIRECT --to-port/.test(line))).toHaveLength(2);
+    expect(stdout).toContain('ip netns exec nowhere iptables-nft -t nat -A PROXY_INIT_OUTPUT -m owner --uid-owner 2102 -j RETURN');
+  });
+
+  it('names the flag that a redirection cannot use', () => {
+    expect(weft(['redirect', '--proxy-uid', 'root'])).toMatchObject({ code: 2, stderr: 'error: --proxy-uid: root is not a number\n' });
+  });
+});
+
+describe('weft run without root', () => {
+  it('says in one line what to do', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-cli-'));
+    try {
+      const { code, stdout, stderr } = weft(['run', directory], isRoot ? { uid: 65_534 } : {});
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `weft run needs root to make network namespaces; type: sudo weft run ${directory}\n`,
+      });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
