@@ -17,6 +17,8 @@ const REFUSED_STREAM = 7;
 
 /** Told about a connection's life. */
 export interface H2ClientOwner {
+  /** Streams to open at most before the peer's SETTINGS have said how many it allows (RFC 9113 §5.1.2). */
+  readonly assumedMaxStreams: number;
   /** Streams may be opened again, or the peer's limit changed. */
   onCapacity(connection: H2ClientConnection): void;
   /** No new streams: GOAWAY, or gone. Called once. */
@@ -37,6 +39,7 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
   private readonly clock: Clock;
   private readonly keepAlive: KeepAlive | undefined;
   private isRetired = false;
+  private hasSettings = false;
   private wantsClose = false;
   private cancelLinger: (() => void) | undefined = undefined;
   /** A stream has ended since the owner was last told of capacity. */
@@ -55,7 +58,13 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
   }
 
   get canRequest(): boolean {
-    return !this.isRetired && this.codec.canRequest;
+    if (this.isRetired || !this.codec.canRequest) return false;
+    return this.hasSettings || this.codec.activeStreams < this.owner.assumedMaxStreams;
+  }
+
+  /** Streams that the peer allows at once; Infinity without a limit or before its SETTINGS. */
+  get maxStreams(): number {
+    return this.codec.peerMaxConcurrentStreams;
   }
 
   /** Opens a stream for the request; undefined where the connection cannot take one now. */
@@ -116,6 +125,7 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
   }
 
   onSettings(): void {
+    this.hasSettings = true;
     if (!this.isRetired) this.owner.onCapacity(this);
   }
 

@@ -23,6 +23,8 @@ import type { Transport } from './endpoint-transport.ts';
 
 /** A connection that ends sooner counts as a failed connect: who accepts and hangs up is not to be dialled in a circle. */
 const SHORT_LIFE_MS = 1000;
+/** Streams that nearly every peer allows. */
+const DEFAULT_ASSUMED_STREAMS = 100;
 /** Connections to one peer when it limits concurrent streams; beyond it requests wait. */
 const MAX_H2_CONNECTIONS = 8;
 
@@ -59,6 +61,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   /** Requests in flight, for the balancer's cost. */
   pending = 0;
   isReady: boolean;
+  /** What a peer of this endpoint allowed last. */
+  assumedMaxStreams: number = DEFAULT_ASSUMED_STREAMS;
   private readonly owner: HttpEndpointOwner;
   private readonly options: HttpEndpointOptions;
   private readonly clock: Clock;
@@ -125,7 +129,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
 
   // ---- HTTP/2
 
-  onCapacity(_connection: H2ClientConnection): void {
+  onCapacity(connection: H2ClientConnection): void {
+    if (Number.isFinite(connection.maxStreams)) this.assumedMaxStreams = Math.min(DEFAULT_ASSUMED_STREAMS, connection.maxStreams);
     this.serveWaiting();
   }
 
@@ -181,7 +186,10 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
         stream = connection.request(exchange.head, end, exchange);
         if (stream !== undefined) break;
       }
-      if (stream === undefined) return;
+      if (stream === undefined) {
+        if (this.h2Connections.length < MAX_H2_CONNECTIONS) this.connectH2();
+        return;
+      }
       this.waiting.shift();
       exchange.bind(stream, end);
     }

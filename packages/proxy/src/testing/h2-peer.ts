@@ -18,6 +18,8 @@ export class H2PeerStream implements H2StreamSink {
   isEnded = false;
   resetCode: number | undefined = undefined;
   isWritable = true;
+  /** For tests to mark. */
+  isAnswered = false;
   /** Whether data is credited as it comes. */
   isConsuming = true;
   private unconsumed = 0;
