@@ -291,6 +291,12 @@ export class HostMesh {
     return parseSamples(await response.text());
   }
 
+  /** The same page by loopback inside the pod, where no policy stands before it. */
+  async metricsInside(pod: PodView): Promise<Samples> {
+    const [page] = await this.client<{ body: string }[]>(pod, 'http1', { host: '127.0.0.1', port: 4191, path: '/metrics' });
+    return parseSamples(page?.body ?? '');
+  }
+
   /** Lines that a container has logged so far. */
   log(pod: Pick<PodView, 'namespace' | 'name'>, container: string): string {
     try {
