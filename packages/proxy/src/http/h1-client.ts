@@ -242,6 +242,8 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
       this.isTunnel = true;
       this.canKeep = false;
       this.isRequestDone = false;
+      // What follows is a tunnel: a length has no meaning (RFC 9110 §9.3.6) and would only mislead the next reader.
+      if (hasField(fields, 'content-length')) fields = withoutLength(fields);
     }
     if (end) this.isResponseDone = true;
     sink.onResponse(
@@ -309,4 +311,10 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     this.isResponseDone = true;
     sink?.onResponseFail(failure);
   }
+}
+
+function withoutLength(fields: Readonly<FieldList>): FieldList {
+  const kept: FieldList = [];
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] !== 'content-length') kept.push(fields[i] as string, fields[i + 1] as string);
+  return kept;
 }

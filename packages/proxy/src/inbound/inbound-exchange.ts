@@ -73,7 +73,9 @@ export class InboundExchange extends Exchange implements Dispatchable {
   }
 
   describe(cause: string): string {
-    return `${this.prefix()}server ${this.deps.target}: ${cause}`;
+    const { authority } = this.head;
+    const service = authority === undefined ? '' : `service ${authority}: `;
+    return `${this.prefix()}server ${this.deps.target}: ${service}${cause}`;
   }
 
   /** Text of a refusal by policy. */
@@ -92,7 +94,8 @@ export class InboundExchange extends Exchange implements Dispatchable {
   protected override mapFailure(failure: ClientFailure): ProxyError {
     switch (failure.kind) {
       case 'connect':
-        return { kind: 'connect', message: this.describe('client error (Connect)') };
+        // Without context, as the reference.
+        return { kind: 'connect', message: 'client error (Connect)' };
       case 'connect-timeout':
         return { kind: 'connect-timeout', message: this.describe('connect timed out') };
       case 'closed':

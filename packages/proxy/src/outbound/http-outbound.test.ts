@@ -55,6 +55,17 @@ describe('outbound HTTP', () => {
       );
     });
 
+    it('gives HTTP/1.0 without Host the original destination as authority', () => {
+      const world = answering(serviceOf([endpointOf(8080, H2_HINT)]));
+      const client = world.raw();
+      client.send('GET /old HTTP/1.0\r\n\r\n');
+      world.loop.run();
+      expect(client.take()).toMatch(/^HTTP\/1\.0 200 OK\r\n/);
+      expect(world.h2[0]?.streams[0]?.fields).toEqual([
+        ...[':method', 'GET', ':scheme', 'http', ':authority', '10.96.0.1:80', ':path', '/old', 'l5d-orig-proto', 'HTTP/1.0'],
+      ]);
+    });
+
     it('takes an upgrade to a connection of its own', () => {
       const world = answering(serviceOf([endpointOf(8080, H2_HINT)]));
       const client = world.raw();
@@ -643,7 +654,7 @@ describe('outbound HTTP', () => {
       client.send('CONNECT svc.test:443 HTTP/1.1\r\nhost: svc.test:443\r\n\r\n');
       world.loop.run();
       expect(world.h1[0]?.take()).toBe('CONNECT svc.test:443 HTTP/1.1\r\nhost: svc.test:443\r\n\r\n');
-      world.h1[0]?.send('HTTP/1.1 200 OK\r\n\r\n');
+      world.h1[0]?.send('HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n');
       world.loop.run();
       client.send('to');
       world.h1[0]?.send('fro');

@@ -9,7 +9,7 @@ import type { Backend, Meta } from '@weft/routing';
 import { Exchange, type Outcome } from '../http/exchange.ts';
 import type { ProxyError } from '../http/proxy-error.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
-import type { ClientFailure, ResponseHead, ServerStream } from '../http/types.ts';
+import { type ClientFailure, HTTP_2, type ResponseHead, type ServerStream } from '../http/types.ts';
 import type { OutboundRouteSeries } from '../metrics/route-metrics.ts';
 import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
 import type { Clock } from '../runtime.ts';
@@ -84,6 +84,10 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   onBound(endpoint: HttpEndpoint): void {
     this.endpoint?.release();
     this.endpoint = endpoint;
+    // HTTP/1.0 may come without Host; as HTTP/2 it needs an authority all the same (§4.3: the original destination).
+    if (endpoint.mode === 'h2' && this.head.authority === undefined && this.head.version !== HTTP_2) {
+      this.head = this.head.with({ authority: this.deps.logical });
+    }
     this.dispatchedMs = this.deps.clock.now();
     const series = this.deps.endpointSeries(endpoint);
     this.endpointSeries = series;
