@@ -24,7 +24,9 @@ if (!existsSync(join(home, 'complete'))) {
     console.error('python3 cannot make virtual environments here; install the Debian packages python3 and python3-venv');
     process.exit(1);
   }
-  execFileSync(join(home, 'bin/python3'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements], { stdio: 'inherit' });
+  execFileSync(join(home, 'bin/python3'), ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements], {
+    stdio: 'inherit',
+  });
   execFileSync('touch', [join(home, 'incomplete')]);
   renameSync(join(home, 'incomplete'), join(home, 'complete'));
 }
