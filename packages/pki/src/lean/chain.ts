@@ -117,8 +117,10 @@ function load(der: Uint8Array): Certificate | string {
 
 function timeFlaw(certificate: Certificate, nowMs: number): string | undefined {
   const { notBeforeMs, notAfterMs, extensions } = certificate.fields;
-  if (nowMs < notBeforeMs) return `not valid before ${new Date(notBeforeMs).toISOString()}`;
-  if (nowMs > notAfterMs) return `expired at ${new Date(notAfterMs).toISOString()}`;
+  // Both times, since it may be the clock that is wrong.
+  const now = `now it is ${new Date(nowMs).toISOString()}`;
+  if (nowMs < notBeforeMs) return `not valid before ${new Date(notBeforeMs).toISOString()}; ${now}`;
+  if (nowMs > notAfterMs) return `expired at ${new Date(notAfterMs).toISOString()}; ${now}`;
   const unknown = extensions.find((extension) => extension.isCritical && !KNOWN_EXTENSIONS.has(extension.oid));
   return unknown === undefined ? undefined : `unhandled critical extension ${unknown.oid}`;
 }
