@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ['weft-source'] },
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'bench/src/**/*.test.ts', 'tools/**/*.test.ts'],
     testTimeout: 30_000,
     pool: 'forks',
   },

@@ -4,7 +4,7 @@
  * either kind (Weft with a control stub on its own loopback, Envoy with static configuration). Each kind has its own server address, so that
  * both stand ready at once and runs can be interleaved.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createTestMesh } from '@weft/pki/testing';
 import { run, start, type Started, stopAll, tryRun, until } from './shell.ts';
@@ -22,15 +22,22 @@ export interface Sidecars {
   readonly inbound: Started;
 }
 
-const CLIENT_ID = 'client.bench.serviceaccount.identity.linkerd.cluster.local';
-const SERVER_ID = 'server.bench.serviceaccount.identity.linkerd.cluster.local';
+export const CLIENT_ID = 'client.bench.serviceaccount.identity.linkerd.cluster.local';
+export const SERVER_ID = 'server.bench.serviceaccount.identity.linkerd.cluster.local';
 
 export function inNamespace(namespace: string, ...command: string[]): string[] {
   return ['netns', 'exec', namespace, ...command];
 }
 
+/** Names the process whose rig it is: there is one rig on a machine at a time. */
+const LOCK = '/run/weftbench.pid';
+
+/** Throws when another process has a rig; what a dead one left behind is cleaned up. */
 export function createNamespaces(): void {
+  const owner = lockOwner();
+  if (owner !== undefined && owner !== process.pid) throw new Error(`process ${owner} has a rig up already`);
   removeNamespaces();
+  writeFileSync(LOCK, String(process.pid));
   run('ip', 'netns', 'add', CLIENT_NS);
   run('ip', 'netns', 'add', SERVER_NS);
   run('ip', 'link', 'add', 'wb0', 'netns', CLIENT_NS, 'type', 'veth', 'peer', 'name', 'wb1', 'netns', SERVER_NS);
@@ -46,17 +53,43 @@ export function createNamespaces(): void {
   run('ip', '-n', SERVER_NS, 'route', 'add', 'default', 'via', CLIENT_IP);
 }
 
+/** Removes the namespaces with every process in them. */
 export function removeNamespaces(): void {
-  tryRun('ip', 'netns', 'del', CLIENT_NS);
-  tryRun('ip', 'netns', 'del', SERVER_NS);
+  for (const namespace of [CLIENT_NS, SERVER_NS]) {
+    try {
+      for (const pid of run('ip', 'netns', 'pids', namespace).split('\n')) if (pid !== '') process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // There is no such namespace, or the process has ended.
+    }
+    tryRun('ip', 'netns', 'del', namespace);
+  }
+}
+
+function lockOwner(): number | undefined {
+  try {
+    const pid = Number(readFileSync(LOCK, 'utf8'));
+    process.kill(pid, 0);
+    return pid;
+  } catch {
+    return undefined;
+  }
+}
+
+export function iptables(namespace: string, ...args: string[]): void {
+  run('ip', ...inNamespace(namespace, 'iptables-nft', '-t', 'nat', ...args));
+}
+
+/** A command line that runs as another user, without root's capabilities. */
+export function asUser(uid: string, ...command: string[]): string[] {
+  return ['setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', ...command];
 }
 
 /** Redirects as a pod has them, for the given application ports only, so that Envoy's ports stay untouched. */
 function redirect(namespace: string, inboundPorts: readonly number[], outboundTo: string): void {
-  const iptables = (...args: string[]): string => run('ip', ...inNamespace(namespace, 'iptables-nft', '-t', 'nat', ...args));
-  for (const port of inboundPorts) iptables('-A', 'PREROUTING', '-p', 'tcp', '--dport', String(port), '-j', 'REDIRECT', '--to-port', '4143');
-  iptables('-A', 'OUTPUT', '-m', 'owner', '--uid-owner', PROXY_UID, '-j', 'RETURN');
-  iptables('-A', 'OUTPUT', '-p', 'tcp', '-d', outboundTo, '-j', 'REDIRECT', '--to-port', '4140');
+  for (const port of inboundPorts)
+    iptables(namespace, '-A', 'PREROUTING', '-p', 'tcp', '--dport', String(port), '-j', 'REDIRECT', '--to-port', '4143');
+  iptables(namespace, '-A', 'OUTPUT', '-m', 'owner', '--uid-owner', PROXY_UID, '-j', 'RETURN');
+  iptables(namespace, '-A', 'OUTPUT', '-p', 'tcp', '-d', outboundTo, '-j', 'REDIRECT', '--to-port', '4140');
 }
 
 export interface WeftOptions {
@@ -109,30 +142,30 @@ export async function startWeft(options: WeftOptions): Promise<Sidecars> {
     const identityDir = join(dir, 'identity');
     mkdirSync(identityDir, { recursive: true });
     run('chown', '-R', `${PROXY_UID}:${PROXY_UID}`, identityDir);
-    start(join(dir, 'stub.log'), {}, 'ip', ...inNamespace(namespace, options.node, '--conditions=weft-source', options.stubMain, join(dir, 'stub.json')));
+    start(
+      join(dir, 'stub.log'),
+      {},
+      'ip',
+      ...inNamespace(namespace, options.node, '--conditions=weft-source', options.stubMain, join(dir, 'stub.json')),
+    );
     const environment = proxyEnvironment(ip, identity, mesh.trustAnchorsPem.join(''), identityDir, join(dir, 'token'));
     const started = start(
       join(dir, 'proxy.log'),
       { ...environment, ...(options.logLevel === undefined ? {} : { LINKERD2_PROXY_LOG: options.logLevel }), ...options.env },
       'ip',
-      ...inNamespace(
-        namespace,
-        'setpriv',
-        `--reuid=${PROXY_UID}`,
-        `--regid=${PROXY_UID}`,
-        '--clear-groups',
-        options.node,
-        ...options.nodeFlags,
-        options.proxyMain,
-      ),
+      ...inNamespace(namespace, ...asUser(PROXY_UID, options.node, ...options.nodeFlags, options.proxyMain)),
     );
-    await until(`${name} proxy ready`, 20_000, () => {
-      try {
-        return run('ip', ...inNamespace(namespace, 'curl', '-s', '-m', '1', 'http://127.0.0.1:4191/ready')).trim() === 'ready';
-      } catch {
-        return false;
-      }
-    });
+    try {
+      await until(`${name} proxy ready`, 20_000, () => {
+        try {
+          return run('ip', ...inNamespace(namespace, 'curl', '-s', '-m', '1', 'http://127.0.0.1:4191/ready')).trim() === 'ready';
+        } catch {
+          return false;
+        }
+      });
+    } catch (error) {
+      throw new Error(`${(error as Error).message}\n${readFileSync(join(dir, 'proxy.log'), 'utf8').slice(-2000)}`, { cause: error });
+    }
     return started;
   };
   const inbound = await sidecar(SERVER_NS, SERVER_IP, 'weft-inbound', SERVER_ID);
@@ -141,7 +174,13 @@ export async function startWeft(options: WeftOptions): Promise<Sidecars> {
 }
 
 /** The environment that the sidecar template gives, with the control plane on loopback. */
-export function proxyEnvironment(ip: string, identity: string, anchors: string, identityDir: string, tokenFile: string): Record<string, string> {
+export function proxyEnvironment(
+  ip: string,
+  identity: string,
+  anchors: string,
+  identityDir: string,
+  tokenFile: string,
+): Record<string, string> {
   const control = '127.0.0.1:8086';
   return {
     LINKERD2_PROXY_LOG: 'warn,linkerd=info',
@@ -168,7 +207,10 @@ export function proxyEnvironment(ip: string, identity: string, anchors: string, 
   };
 }
 
+/** Ends the rig; does nothing when this process has none. */
 export function stopRig(): void {
   stopAll();
+  if (lockOwner() !== process.pid) return;
   removeNamespaces();
+  rmSync(LOCK, { force: true });
 }

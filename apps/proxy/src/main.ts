@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { ConfigError, Proxy, parseConfig } from '@weft/proxy';
 import { Logger } from '@weft/telemetry';
+import { settleMemory } from './settle-memory.ts';
 
 const EX_USAGE = 64;
 
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
       accessLogSink: (line) => void process.stderr.write(`${line}\n`),
     });
     await proxy.start();
+    settleMemory();
   } catch (error) {
     if (error instanceof ConfigError) {
       log.error('Invalid configuration', { error: error.message });
