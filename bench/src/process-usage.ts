@@ -26,7 +26,7 @@ const NS_PER_TICK = 10_000_000;
 
 /** CPU time of the whole machine outside of interrupts and idling, in nanoseconds. */
 export function machineBusyNs(): number {
-  const [, user, nice, system, , , , , steal] = (readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] as string).split(/\s+/).map(Number);
+  const [, user, nice, system, , , , , steal] = readFileSync('/proc/stat', 'utf8').split('\n', 1).join('').split(/\s+/).map(Number);
   return ((user ?? 0) + (nice ?? 0) + (system ?? 0) + (steal ?? 0)) * NS_PER_TICK;
 }
 
