@@ -50,9 +50,9 @@ interface FlagSample {
 }
 
 const WARM_UP_SECONDS = 4;
-const IDLE_MS = 6_000;
-/** Longer than the proxy's own interval of looking at its memory. */
-const AFTER_MS = 35_000;
+/** Longer than the proxy takes to find itself idle after the start. */
+const IDLE_MS = 12_000;
+const AFTER_MS = 10_000;
 
 export interface FlagTrialPlan {
   readonly world: Omit<WorldOptions, 'nodeFlags' | 'hasEnvoy'>;

@@ -19,8 +19,8 @@ export interface MemorySample {
 
 const SETTLE_MS = 10_000;
 const IDLE_WINDOW_MS = 10_000;
-/** Longer than the proxy's own interval of looking at its memory. */
-const AFTER_MS = 35_000;
+/** Longer than the minute that Weft leaves between two collections while idle. */
+const AFTER_MS = 70_000;
 
 /** One round on a world that has seen no traffic. `isReversed` lets the second subject go first. */
 export async function measureMemory(world: World, seconds: number, isReversed: boolean): Promise<Map<Subject, MemorySample>> {

@@ -36,7 +36,7 @@ export interface MemorySummary {
   readonly loadedRssAnonMb: Spread;
   /** With 256 saturated connections. */
   readonly saturatedRssAnonMb: Spread;
-  /** 35 s after the end of the load. */
+  /** 70 s after the end of the load. */
   readonly afterRssAnonMb: Spread;
 }
 

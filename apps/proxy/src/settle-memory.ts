@@ -20,10 +20,9 @@ export interface MemoryProbe {
 /** A loop busier than this has clients that would feel the pause. */
 const MAX_BUSY_SHARE = 0.02;
 const MIN_GROWTH_BYTES = 2 * 1024 * 1024;
-/** Bounds what collections can cost a process with a trickle of traffic: 30 ms of 5 minutes is 0.01 % of a core. */
-const MIN_INTERVAL_MS = 300_000;
-const FIRST_CHECK_MS = 3_000;
-const CHECK_MS = 30_000;
+/** Bounds what collections can cost a process with a trickle of traffic: 30 ms a minute is 0.05 % of a core. */
+const MIN_INTERVAL_MS = 60_000;
+const CHECK_MS = 5_000;
 
 /** Decides at each check whether to collect now. */
 export class MemorySettler {
@@ -65,8 +64,5 @@ export function settleMemory(): void {
     // A usual major collection frees no page: only this flavour compacts.
     collect: () => collectGarbage({ type: 'major', execution: 'sync', flavor: 'last-resort' }),
   });
-  setTimeout(() => {
-    settler.check();
-    setInterval(() => settler.check(), CHECK_MS).unref();
-  }, FIRST_CHECK_MS).unref();
+  setInterval(() => settler.check(), CHECK_MS).unref();
 }

@@ -78,7 +78,7 @@ function memorySection(memory: NonNullable<Results['memory']>): string {
 Private memory (\`RssAnon\`) in MiB of the larger of the two sidecars, fresh processes each round; the highest sample during a load. Idle CPU is that of
 both sidecars, in percent of a core. The file-backed pages of the programs themselves are shared by all proxies of a machine and not in it.
 
-| | idle | at 1,200 requests/s | 256 connections, saturated | after the load | idle CPU % |
+| | idle | at 1,200 requests/s | 256 connections, saturated | 70 s later | idle CPU % |
 |---|---|---|---|---|---|
 ${row('Weft', memory.weft)}${row('Envoy', memory.envoy)}`.trimEnd();
 }

@@ -33,7 +33,7 @@ export function resultTable(results: Results): string {
   ]);
   const parts = results.cases.length > 0 ? [aligned(rows)] : [];
   if (memory.length > 0)
-    parts.push(aligned([['RssAnon, MiB', 'idle', '1,200 requests/s', '256 connections', '35 s later', 'idle CPU, %'], ...memory]));
+    parts.push(aligned([['RssAnon, MiB', 'idle', '1,200 requests/s', '256 connections', '70 s later', 'idle CPU, %'], ...memory]));
   return parts.join('\n\n');
 }
 
