@@ -64,16 +64,16 @@ process.on('exit', () => {
   for (const mesh of running) mesh.removeNow();
 });
 
-/** Resolves with the first value of `look` that is not undefined or false; rejects after `patienceMs`, saying what did not happen. */
+/** Resolves with the first value of `look` that is not undefined, null or false; rejects after `patienceMs`, saying what did not happen. */
 export async function until<T>(
   what: string,
-  look: () => T | undefined | false | Promise<T | undefined | false>,
+  look: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   patienceMs: number = PATIENCE_MS,
 ): Promise<T> {
   const deadlineMs = performance.now() + patienceMs;
   for (;;) {
     const found = await look();
-    if (found !== undefined && found !== false) return found;
+    if (found !== undefined && found !== null && found !== false) return found;
     if (performance.now() > deadlineMs) throw new Error(`in vain: ${what}`);
     await sleep(POLL_MS);
   }
