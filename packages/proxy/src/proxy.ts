@@ -26,6 +26,7 @@ import { Admission } from './admission.ts';
 import { DrainSet } from './drain.ts';
 import type { H2ServerOptions } from './http/h2-server.ts';
 import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget.ts';
+import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
 import { createAccessLog } from './metrics/access-log.ts';
@@ -79,6 +80,7 @@ export class Proxy {
   private isStopping = false;
   private onStopped: (() => void) | undefined = undefined;
   private internalErrors: number[] = [];
+  private readonly held = new HeldConnections();
   private netGauges: { series: { value: number }; read: () => number }[] | undefined = undefined;
   private dnsCounter: ReturnType<MetricRegistry['counter']> | undefined = undefined;
   /** Settled address of each listener, for callers that let the kernel choose ports. */
@@ -139,6 +141,7 @@ export class Proxy {
     this.identity.whenReady(() => {
       discovery.start();
       this.isStarted = true;
+      this.held.release();
       log.info('serving', { inbound: addressText(this.addresses.inbound ?? config.inboundListen), id: this.identity.name });
     });
   }
@@ -352,7 +355,7 @@ export class Proxy {
         onConnection: (stream, origDst) => {
           // Bound early, served only with a certificate (§2.1): until then a connection waits in its own buffers.
           if (this.identity.tls !== undefined) accept(stream, origDst as SocketAddress);
-          else this.identity.whenReady(() => accept(stream, origDst as SocketAddress));
+          else this.held.hold(stream, () => accept(stream, origDst as SocketAddress));
         },
         onError: onError(where),
       });

@@ -71,7 +71,7 @@ export class AdminServer {
       clock,
       (peek) => {
         const contexts = identity.tls;
-        if (peek.kind !== 'sni' || peek.sni !== identity.serverName || contexts === undefined) {
+        if (peek.kind !== 'sni' || peek.sni.toLowerCase() !== identity.serverName.toLowerCase() || contexts === undefined) {
           plain();
           return;
         }
@@ -126,7 +126,7 @@ export class AdminServer {
         if (bytes <= MAX_BODY_BYTES) body += Buffer.from(chunk.subarray(start, end)).toString('latin1');
         server.consumed(end - start);
       },
-      onRequestEnd: () => this.answer(head, server, client, body),
+      onRequestEnd: () => this.answer(head, server, client, bytes > MAX_BODY_BYTES ? undefined : body),
       onRequestAbort: () => {},
       onResponseWritable: () => {},
     };
@@ -134,13 +134,13 @@ export class AdminServer {
     return sink;
   }
 
-  private answer(head: ProxyRequestHead, server: ServerStream, client: InboundClient, body: string): void {
+  private answer(head: ProxyRequestHead, server: ServerStream, client: InboundClient, body: string | undefined): void {
     const refusal = this.authorize(head, client);
-    const answer = refusal ?? this.route(head, client, body);
+    const answer = refusal ?? (body === undefined ? { status: 413 } : this.route(head, client, body));
     const content = answer.body === undefined ? EMPTY : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
     const fields: FieldList = [...(answer.fields ?? [])];
     if (answer.contentType !== undefined) fields.push('content-type', answer.contentType);
-    fields.push('content-length', String(content.length));
+    if (answer.status !== 204) fields.push('content-length', String(content.length));
     const end = content.length === 0 || head.method === 'HEAD';
     server.sendResponse({ version: HTTP_1_1, status: answer.status, fields, bodyBytes: content.length }, end);
     if (end) return;
@@ -149,9 +149,15 @@ export class AdminServer {
   }
 
   private authorize(head: ProxyRequestHead, client: InboundClient): Answer | undefined {
-    if (isLoopback(client.ip) || this.policy === undefined) return undefined;
+    if (isLoopback(client.ip)) return undefined;
+    if (this.isPolicyUnknown) {
+      // The kubelet's probes must work before the control plane does, or this pod would never come up; the rest waits for the policy.
+      const path = pathOf(head);
+      return path === '/live' || path === '/ready' ? undefined : { status: 403 };
+    }
     const target: SocketAddress = this.deps.config.adminListen;
-    const found = this.policy.match(head);
+    const policy = this.policy as CompiledInboundPolicy;
+    const found = policy.match(head);
     if (found === undefined) {
       this.deps.metrics.routeNotFound(target, this.serverLabels, client);
       return { status: 404 };
@@ -165,10 +171,18 @@ export class AdminServer {
     return undefined;
   }
 
+  /** No policy, or the closed door that stands in for one. */
+  private get isPolicyUnknown(): boolean {
+    const policy = this.policy?.policy;
+    if (policy === undefined) return true;
+    const { group, kind, name } = policy.meta;
+    return group === '' && kind === 'default' && name === 'deny' && policy.authorizations.length === 0 && policy.httpRoutes.length === 0;
+  }
+
   private route(head: ProxyRequestHead, client: InboundClient, body: string): Answer {
     const { deps } = this;
-    const query = head.path.indexOf('?');
-    const path = query < 0 ? head.path : head.path.slice(0, query);
+    const path = pathOf(head);
+    const query = head.path.length > path.length ? head.path.slice(path.length + 1) : '';
     const isLocal = isLoopback(client.ip);
     switch (path) {
       case '/live':
@@ -190,9 +204,9 @@ export class AdminServer {
         }
         return { status: 405, fields: ['allow', 'GET, PUT'] };
       case '/env.json':
-        return this.environment(query < 0 ? '' : head.path.slice(query + 1), fieldValue(head.fields, 'accept'));
+        return this.environment(query, fieldValue(head.fields, 'accept'));
       case '/shutdown':
-        if (head.method !== 'POST') return { status: 405, fields: ['allow', 'POST'] };
+        if (head.method !== 'POST') return { status: 405 };
         if (!isLocal) return NOT_LOCAL;
         if (!deps.config.isShutdownEndpointEnabled) return text(404, 'shutdown endpoint is not enabled\n');
         deps.shutdown();
@@ -203,24 +217,30 @@ export class AdminServer {
   }
 
   private environment(query: string, accept: string | undefined): Answer {
-    if (accept !== undefined && !/application\/(json|\*)|\*\/\*/.test(accept)) return { status: 406 };
-    if (query.includes('='))
-      return {
-        status: 400,
-        body: JSON.stringify({ error: 'env.json query parameters may not contain `=` characters' }),
-        contentType: 'application/json',
-      };
+    if (accept !== undefined && !/application\/(json|\*)|\*\/\*/.test(accept)) return { status: 406, body: JSON_TYPE };
+    if (query.includes('=')) {
+      return json(400, { error: 'env.json query parameters may not contain key-value pairs', status: 400 });
+    }
     const { environment } = this.deps;
     const names = query === '' ? Object.keys(environment) : query.split('&').filter((name) => name !== '');
-    const values = Object.fromEntries(names.map((name) => [name, environment[name] ?? null]));
-    return { status: 200, body: JSON.stringify(values), contentType: 'application/json' };
+    return json(200, Object.fromEntries(names.map((name) => [name, environment[name] ?? null])));
   }
 }
 
+const JSON_TYPE = 'application/json';
 const TEXT = 'text/plain';
 const EMPTY = Buffer.alloc(0);
 const NOT_LOCAL: Answer = { status: 403, body: 'Requests are only permitted from localhost.', contentType: TEXT };
 
 function text(status: number, body: string): Answer {
   return { status, body, contentType: TEXT };
+}
+
+function json(status: number, value: unknown): Answer {
+  return { status, body: JSON.stringify(value), contentType: JSON_TYPE };
+}
+
+function pathOf(head: ProxyRequestHead): string {
+  const query = head.path.indexOf('?');
+  return query < 0 ? head.path : head.path.slice(0, query);
 }

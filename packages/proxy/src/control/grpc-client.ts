@@ -29,6 +29,9 @@ export const GRPC_UNAVAILABLE = 14;
 
 /** Messages of the control plane beyond this are refused. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+/** Compressed flag and length in front of each message. */
+const PREFIX_BYTES = 5;
+const CANCEL = 8;
 /** Calls that wait for a connection at most this long (§5.1: fail-fast 30 s). */
 const CONNECT_WAIT_MS = 30_000;
 
@@ -41,6 +44,16 @@ export interface GrpcCallSink {
 
 export interface GrpcCall {
   cancel(): void;
+}
+
+/** What callers need of a channel. */
+export interface GrpcCaller {
+  /** Plaintext to the own pod (§1.6): stream limits do not apply. */
+  readonly isLoopback: boolean;
+  /** Whether the last connect worked: while it did not, nothing may be evicted from the caches (design §3). */
+  readonly isReachable: boolean;
+  /** Starts a call with one request message. */
+  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata?: FieldList): GrpcCall;
 }
 
 export interface GrpcChannelDeps {
@@ -71,7 +84,7 @@ interface Pending {
 }
 
 /** A channel to one control-plane service. Connects on the first call, reconnects with back-off while calls wait. */
-export class GrpcChannel {
+export class GrpcChannel implements GrpcCaller {
   private readonly deps: GrpcChannelDeps;
   private readonly backoff: BackoffState;
   private connection: ChannelConnection | undefined = undefined;
@@ -80,10 +93,8 @@ export class GrpcChannel {
   private waiting: Pending[] = [];
   private nextAddress = 0;
   private isClosed = false;
-  /** Whether the last connect worked: while it did not, nothing may be evicted from the caches (design §3). */
   isReachable = false;
 
-  /** Plaintext to the own pod (§1.6): stream limits do not apply. */
   get isLoopback(): boolean {
     return this.deps.address.identity === undefined;
   }
@@ -93,7 +104,6 @@ export class GrpcChannel {
     this.backoff = createBackoffState(deps.backoff, deps.clock.random);
   }
 
-  /** Starts a call with one request message. */
   call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: FieldList = []): GrpcCall {
     const pending: Pending = { path, request, metadata, sink, isCancelled: false, stream: undefined, cancelWait: undefined };
     this.deps.metrics.request();
@@ -291,8 +301,11 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
   onRead(chunk: Buffer, start: number, end: number): void {
     if (!this.codec.recv(chunk, start, end, this.now())) {
       this.gone();
-      this.stream.end();
+      this.stream.destroy();
+      return;
     }
+    // After GOAWAY the last call to end closes the connection.
+    if (this.isGone && this.codec.activeStreams === 0) this.stream.end();
     this.stream.schedule();
   }
 
@@ -320,7 +333,6 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
 
   onGoaway(): void {
     this.gone();
-    if (this.codec.activeStreams === 0) this.stream.end();
   }
 
   onPong(): void {}
@@ -341,7 +353,11 @@ class CallStream implements H2StreamSink {
   handle: H2StreamHandle | undefined = undefined;
   private readonly finish: (status: number, message: string) => void;
   private readonly sink: GrpcCallSink;
-  private gathered: Buffer = Buffer.alloc(0);
+  /** Bytes of the message that is still coming, its prefix included. */
+  private gathered: Buffer[] = [];
+  private gatheredBytes = 0;
+  /** Bytes wanted before `gathered` is looked at again: the prefix, then the whole message. */
+  private wantedBytes = PREFIX_BYTES;
   private isDone = false;
 
   constructor(finish: (status: number, message: string) => void, sink: GrpcCallSink) {
@@ -352,7 +368,7 @@ class CallStream implements H2StreamSink {
   cancel(): void {
     if (this.isDone) return;
     this.isDone = true;
-    this.handle?.reset(8);
+    this.handle?.reset(CANCEL);
   }
 
   onHeaders(fields: Readonly<FieldList>, endStream: boolean): void {
@@ -368,21 +384,33 @@ class CallStream implements H2StreamSink {
   onData(chunk: Uint8Array, start: number, end: number, endStream: boolean): void {
     this.handle?.consume(end - start);
     if (this.isDone) return;
-    const more = chunk.subarray(start, end);
-    this.gathered = this.gathered.length === 0 ? Buffer.from(more) : Buffer.concat([this.gathered, more]);
-    while (!this.isDone && this.gathered.length >= 5) {
-      const bytes = this.gathered.readUInt32BE(1);
-      if (this.gathered[0] !== 0 || bytes > MAX_MESSAGE_BYTES) {
-        this.handle?.reset(8);
-        this.end(GRPC_INTERNAL, 'message is compressed or too large');
+    this.gathered.push(Buffer.from(chunk.subarray(start, end)));
+    this.gatheredBytes += end - start;
+    if (this.gatheredBytes >= this.wantedBytes) this.takeMessages();
+    if (endStream) this.end(GRPC_UNKNOWN, 'stream ended without status');
+  }
+
+  /** Hands out all whole messages. Pieces are joined once per message, however many there are. */
+  private takeMessages(): void {
+    const bytes = this.gathered.length === 1 ? (this.gathered[0] as Buffer) : Buffer.concat(this.gathered);
+    let at = 0;
+    this.wantedBytes = PREFIX_BYTES;
+    while (!this.isDone && bytes.length - at >= PREFIX_BYTES) {
+      const messageBytes = bytes.readUInt32BE(at + 1);
+      if (bytes[at] !== 0 || messageBytes > MAX_MESSAGE_BYTES) {
+        this.handle?.reset(CANCEL);
+        this.end(GRPC_INTERNAL, bytes[at] === 0 ? 'message is too large' : 'message is compressed');
         return;
       }
-      if (this.gathered.length < 5 + bytes) break;
-      const message = this.gathered.subarray(5, 5 + bytes);
-      this.gathered = this.gathered.subarray(5 + bytes);
+      this.wantedBytes = PREFIX_BYTES + messageBytes;
+      if (bytes.length - at < this.wantedBytes) break;
+      const message = bytes.subarray(at + PREFIX_BYTES, at + this.wantedBytes);
+      at += this.wantedBytes;
+      this.wantedBytes = PREFIX_BYTES;
       this.sink.onMessage(message);
     }
-    if (endStream) this.end(GRPC_UNKNOWN, 'stream ended without status');
+    this.gathered = at === bytes.length ? [] : [bytes.subarray(at)];
+    this.gatheredBytes = bytes.length - at;
   }
 
   onTrailers(fields: Readonly<FieldList>): void {
@@ -390,7 +418,7 @@ class CallStream implements H2StreamSink {
   }
 
   onReset(code: number): void {
-    this.end(code === 8 ? GRPC_CANCELLED : GRPC_UNAVAILABLE, `stream was reset (HTTP/2 code ${code})`);
+    this.end(code === CANCEL ? GRPC_CANCELLED : GRPC_UNAVAILABLE, `stream was reset (HTTP/2 code ${code})`);
   }
 
   onWritable(): void {}

@@ -10,10 +10,10 @@ import type { ControlStreamLimits } from '../config/types.ts';
 import type { Backoff } from '../config/types.ts';
 import type { Clock } from '../runtime.ts';
 import { type BackoffState, createBackoffState } from './backoff.ts';
-import { GRPC_DEADLINE_EXCEEDED, GRPC_OK, type GrpcCall, type GrpcChannel } from './grpc-client.ts';
+import { GRPC_DEADLINE_EXCEEDED, GRPC_OK, type GrpcCall, type GrpcCaller } from './grpc-client.ts';
 
 export interface WatchStreamOptions {
-  readonly channel: GrpcChannel;
+  readonly channel: GrpcCaller;
   readonly path: string;
   readonly request: Uint8Array;
   readonly limits: ControlStreamLimits;
@@ -31,6 +31,7 @@ export class WatchStream {
   private call: GrpcCall | undefined = undefined;
   private isClosed = false;
   private messages = 0;
+  private openedMs = 0;
   private cancelRetry: (() => void) | undefined = undefined;
   private cancelIdle: (() => void) | undefined = undefined;
   private cancelLifetime: (() => void) | undefined = undefined;
@@ -50,6 +51,7 @@ export class WatchStream {
   private open(): void {
     const { channel, path, request, limits, clock } = this.options;
     this.messages = 0;
+    this.openedMs = clock.now();
     this.call = channel.call(path, request, {
       onMessage: (message) => {
         this.messages += 1;
@@ -95,7 +97,10 @@ export class WatchStream {
     this.cancelLifetime = undefined;
     this.call = undefined;
     if (this.isClosed || !this.options.shouldRetry(status, message)) return;
-    const delayMs = this.messages > 0 && status === GRPC_OK ? 0 : this.backoff.next();
+    // A stream that ended in order is opened again at once, but not faster than the least back-off: who answers and hangs up must not be asked
+    // in a circle.
+    const livedMs = this.options.clock.now() - this.openedMs;
+    const delayMs = this.messages > 0 && status === GRPC_OK ? Math.max(0, this.options.backoff.minMs - livedMs) : this.backoff.next();
     this.cancelRetry = this.options.clock.after(delayMs, () => {
       this.cancelRetry = undefined;
       if (!this.isClosed) this.open();

@@ -19,7 +19,7 @@ import {
   GRPC_INVALID_ARGUMENT,
   GRPC_NOT_FOUND,
   GRPC_UNIMPLEMENTED,
-  type GrpcChannel,
+  type GrpcCaller,
 } from '../control/grpc-client.ts';
 import { WatchStream } from '../control/watch-stream.ts';
 import type { Clock } from '../runtime.ts';
@@ -36,8 +36,8 @@ const INBOUND_POLICY_WAIT_MS = 10_000;
 
 export interface GrpcDiscoveryDeps {
   readonly config: ProxyConfig;
-  readonly destination: GrpcChannel;
-  readonly policy: GrpcChannel;
+  readonly destination: GrpcCaller;
+  readonly policy: GrpcCaller;
   readonly clock: Clock;
   readonly log: {
     debug(message: string, fields?: Record<string, unknown>): void;
@@ -87,7 +87,12 @@ export class GrpcDiscovery implements Discovery {
   resolve(path: string, onUpdate: (update: EndpointUpdate) => void): EndpointResolution {
     let shared = this.resolutions.get(path);
     if (shared === undefined) {
-      shared = new SharedResolution(path, this.deps, () => this.resolutions.delete(path));
+      shared = new SharedResolution(
+        path,
+        this.deps,
+        () => this.resolutions.size > MAX_IDLE_ENTRIES,
+        () => this.resolutions.delete(path),
+      );
       this.resolutions.set(path, shared);
     }
     return shared.subscribe(onUpdate);
@@ -103,7 +108,7 @@ export class GrpcDiscovery implements Discovery {
     map: Map<K, Entry<T>>,
     key: K,
     idleMs: number,
-    channel: GrpcChannel,
+    channel: GrpcCaller,
     open: (watched: WatchedValue<T>) => () => void,
   ): Watched<T> {
     const existing = map.get(key);
@@ -120,7 +125,8 @@ export class GrpcDiscovery implements Discovery {
     };
     const watched = new WatchedValue<T>((count) => {
       entry.isIdle = count === 0;
-      if (count === 0) entry.cancelIdle ??= this.deps.clock.after(idleMs, evict);
+      entry.cancelIdle?.();
+      entry.cancelIdle = count === 0 ? this.deps.clock.after(idleMs, evict) : undefined;
     });
     const entry: Entry<T> = { watched, isIdle: true, cancelIdle: undefined, close: () => {} };
     map.set(key, entry);
@@ -194,11 +200,11 @@ export class GrpcDiscovery implements Discovery {
             return false;
           case GRPC_NOT_FOUND:
           case GRPC_UNIMPLEMENTED:
-            // A policy that was there once stays in force; otherwise the made-up one serves and no more is asked.
-            if (found === undefined) {
-              found = 'none';
-              publish();
-            }
+            // A policy that was there once stays in force, and is asked for again: a control plane that has just started may not know the
+            // Service yet. Otherwise the made-up one serves and no more is asked.
+            if (found !== undefined && found !== 'none') return true;
+            found = 'none';
+            publish();
             return false;
           default:
             return true;
@@ -213,8 +219,11 @@ export class GrpcDiscovery implements Discovery {
 
   private openInbound(port: number, watched: WatchedValue<InboundPolicy>): () => void {
     const { config, clock, policy, log } = this.deps;
+    // A stand-in while nothing is known: whatever is learnt takes its place.
+    let isStandIn = false;
     const useDefault = (): void => {
-      if (watched.current === undefined) {
+      if (watched.current === undefined || isStandIn) {
+        isStandIn = false;
         watched.set(builtInPolicy(config.inboundDefaultPolicy, config.clusterNetworks, config.inboundOpaquePorts.has(port)));
       }
     };
@@ -226,6 +235,7 @@ export class GrpcDiscovery implements Discovery {
     const cancelWait = clock.after(INBOUND_POLICY_WAIT_MS, () => {
       if (watched.current !== undefined) return;
       log.warn('no policy for an inbound port yet: connections are denied until the control plane answers', { port });
+      isStandIn = true;
       watched.set(builtInPolicy('deny', config.clusterNetworks, config.inboundOpaquePorts.has(port)));
     });
     const stream = new WatchStream({
@@ -238,7 +248,9 @@ export class GrpcDiscovery implements Discovery {
       onMessage: (message) => {
         cancelWait();
         try {
-          watched.set(inboundPolicy(fromBinary(ServerSchema, message)));
+          const learnt = inboundPolicy(fromBinary(ServerSchema, message));
+          isStandIn = false;
+          watched.set(learnt);
         } catch (error) {
           log.warn('invalid inbound policy', { port, error: String(error) });
           if (watched.current === undefined) watched.set(builtInPolicy('deny', config.clusterNetworks, false));
@@ -258,7 +270,7 @@ export class GrpcDiscovery implements Discovery {
     };
   }
 
-  private limits(channel: GrpcChannel): ControlStreamLimits {
+  private limits(channel: GrpcCaller): ControlStreamLimits {
     return channel.isLoopback ? NO_LIMITS : this.deps.config.controlStreamLimits;
   }
 
@@ -275,13 +287,15 @@ class SharedResolution {
   private readonly subscribers = new Set<(update: EndpointUpdate) => void>();
   private readonly stream: WatchStream;
   private readonly deps: GrpcDiscoveryDeps;
+  private readonly isOverfull: () => boolean;
   private readonly onClosed: () => void;
   private hasState = false;
   private isFresh = true;
   private cancelIdle: (() => void) | undefined = undefined;
 
-  constructor(path: string, deps: GrpcDiscoveryDeps, onClosed: () => void) {
+  constructor(path: string, deps: GrpcDiscoveryDeps, isOverfull: () => boolean, onClosed: () => void) {
     this.deps = deps;
+    this.isOverfull = isOverfull;
     this.onClosed = onClosed;
     this.stream = new WatchStream({
       channel: deps.destination,
@@ -317,8 +331,7 @@ class SharedResolution {
     return {
       close: () => {
         this.subscribers.delete(onUpdate);
-        if (this.subscribers.size === 0)
-          this.cancelIdle ??= this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => this.idle());
+        if (this.subscribers.size === 0 && this.cancelIdle === undefined) this.armIdle();
       },
     };
   }
@@ -328,11 +341,17 @@ class SharedResolution {
     this.stream.close();
   }
 
-  private idle(): void {
-    this.cancelIdle = undefined;
-    if (this.subscribers.size > 0) return;
-    this.stream.close();
-    this.onClosed();
+  private armIdle(): void {
+    this.cancelIdle = this.deps.clock.after(this.deps.config.outbound.discoveryIdleTimeoutMs, () => {
+      this.cancelIdle = undefined;
+      if (this.deps.destination.isReachable || this.isOverfull()) {
+        this.stream.close();
+        this.onClosed();
+      } else {
+        // What it knows cannot be learnt again while the control plane is away (design §3).
+        this.armIdle();
+      }
+    });
   }
 
   private apply(update: EndpointUpdate): void {

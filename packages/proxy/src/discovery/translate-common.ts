@@ -147,8 +147,22 @@ function methodText(method: HttpMethod): string {
   }
 }
 
+/** Names are tokens (RFC 9110 §5.1): anything else could not be sent, or would be a line of its own. */
+function fieldName(name: string): string {
+  const lower = name.toLowerCase();
+  if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/.test(lower)) throw new TranslationError('a header modifier has a name that is no field name');
+  return lower;
+}
+
+/** Values hold no control character but tab (RFC 9110 §5.5). */
+function fieldText(value: Uint8Array): string {
+  const text = Buffer.from(value).toString('latin1');
+  if (/[\0-\x08\x0a-\x1f\x7f]/.test(text)) throw new TranslationError('a header modifier has a value that cannot be sent');
+  return text;
+}
+
 function pairs(headers: Headers | undefined): readonly (readonly [string, string])[] {
-  return (headers?.headers ?? []).map((header) => [header.name.toLowerCase(), Buffer.from(header.value).toString('latin1')] as const);
+  return (headers?.headers ?? []).map((header) => [fieldName(header.name), fieldText(header.value)] as const);
 }
 
 export function headerModifier(modifier: RequestHeaderModifier | ResponseHeaderModifier): HeaderModifier {

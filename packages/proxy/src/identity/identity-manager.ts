@@ -7,7 +7,7 @@
  *       └──error: retry after MIN_REFRESH──┘                  └──error──┘
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TlsClientContext, createTlsClientContext, createTlsServerContext } from '@weft/net';
 import {
@@ -25,7 +25,7 @@ import { CertifyRequestSchema, CertifyResponseSchema } from '@weft/proto/identit
 import type { CounterFamily, Gauge, MetricRegistry } from '@weft/telemetry';
 import type { ProxyConfig } from '../config/types.ts';
 import { ConfigError } from '../config/values.ts';
-import { GRPC_OK, type GrpcChannel } from '../control/grpc-client.ts';
+import type { GrpcCaller } from '../control/grpc-client.ts';
 import { TRANSPORT_ALPN } from '../outbound/endpoint-transport.ts';
 import type { Clock } from '../runtime.ts';
 import type { LocalIdentity, TlsContexts } from './types.ts';
@@ -33,6 +33,8 @@ import type { LocalIdentity, TlsContexts } from './types.ts';
 /** While there is no certificate yet, the operator is told this often (§3.2). */
 const WAIT_WARNING_MS = 15_000;
 const RENEW_AT = 0.7;
+/** A call that has had no answer by then is given up and made anew. Longer than the channel waits for a connection. */
+const CERTIFY_TIMEOUT_MS = 40_000;
 
 export interface IdentityDeps {
   readonly config: ProxyConfig;
@@ -56,7 +58,7 @@ export class IdentityManager implements LocalIdentity {
   private readonly anchors: TrustBundle;
   private keys: KeyPair | undefined = undefined;
   private csr: Buffer | undefined = undefined;
-  private channel: GrpcChannel | undefined = undefined;
+  private channel: GrpcCaller | undefined = undefined;
   private cancelTimer: (() => void) | undefined = undefined;
   private cancelWarning: (() => void) | undefined = undefined;
   private lastError = '';
@@ -118,12 +120,12 @@ export class IdentityManager implements LocalIdentity {
     const csrPath = join(identityDir, 'csr.der');
     this.keys = generateKey();
     this.csr = buildCsr(this.name, this.keys.privateKey);
-    await writeFile(keyPath, exportPrivateKeyDer(this.keys.privateKey), { mode: 0o600 });
-    await writeFile(csrPath, this.csr, { mode: 0o600 });
+    await writePrivate(keyPath, exportPrivateKeyDer(this.keys.privateKey));
+    await writePrivate(csrPath, this.csr);
   }
 
   /** Begins to certify. */
-  start(channel: GrpcChannel): void {
+  start(channel: GrpcCaller): void {
     this.channel = channel;
     this.warnWhileWaiting();
     void this.certify();
@@ -163,17 +165,21 @@ export class IdentityManager implements LocalIdentity {
       token,
       certificateSigningRequest: this.csr ?? new Uint8Array(0),
     });
-    let isAnswered = false;
-    this.channel?.call('/io.linkerd.proxy.identity.Identity/Certify', toBinary(CertifyRequestSchema, request), {
-      onMessage: (message) => {
-        isAnswered = true;
-        const error = this.install(message);
-        if (error === undefined) return;
-        this.failed(error);
-      },
-      onEnd: (status, message) => {
-        if (status !== GRPC_OK || !isAnswered) this.failed(`identity service: ${message} (gRPC status ${status})`);
-      },
+    let isSettled = false;
+    const settle = (error: string | undefined): void => {
+      if (isSettled) return;
+      isSettled = true;
+      cancelDeadline();
+      if (error !== undefined) this.failed(error);
+    };
+    const call = this.channel?.call('/io.linkerd.proxy.identity.Identity/Certify', toBinary(CertifyRequestSchema, request), {
+      onMessage: (message) => settle(this.install(message)),
+      onEnd: (status, message) =>
+        settle(`identity service: ${message === '' ? 'no certificate in the answer' : message} (gRPC status ${status})`),
+    });
+    const cancelDeadline = this.deps.clock.after(CERTIFY_TIMEOUT_MS, () => {
+      call?.cancel();
+      settle('identity service: no answer in time');
     });
   }
 
@@ -241,4 +247,10 @@ export class IdentityManager implements LocalIdentity {
     // Timers of more than 24.8 days overflow; MAX_REFRESH keeps well below.
     this.cancelTimer = this.deps.clock.after(ms, () => void this.certify());
   }
+}
+
+/** Writes a file that only this user may read, whatever was there before: the mode of an old file would stay. */
+async function writePrivate(path: string, bytes: Uint8Array): Promise<void> {
+  await rm(path, { force: true });
+  await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
 }

@@ -252,7 +252,7 @@ export class PortStack {
     const fields = withClientIdentity(request.fields, clientIdentity(client));
     if (fields !== request.fields) request = request.with({ fields });
     const series = metrics.allowedRequest(this.deps.origDst, this.serverLabels, client, binding.meta, authorization.meta, request);
-    const routeSeries = metrics.routeSeries(compiled.policy.meta, this.deps.origDst.port, binding.meta, request);
+    const routeSeries = metrics.routeSeries(compiled.policy, this.deps.origDst.port, binding.meta);
     const exchange = new InboundExchange(request, server, end, deps, client, series, routeSeries);
     if (exchange.admit(this.deps.admission)) exchange.send(request.version === HTTP_2 ? this.app2() : this.app1());
     return exchange;

@@ -148,8 +148,9 @@ export class InboundMetrics {
     this.httpDeny.get({ ...targetLabels(target), ...server, ...gkn('route', route), ...tlsLabels(client.tls) }).value += 1;
   }
 
-  routeSeries(server: InboundPolicy['meta'], port: number, route: Meta, request: RequestHead): InboundRouteSeries {
-    const grpc = isGrpc(request);
+  /** Counters of `inbound_grpc_*` where the policy says gRPC, of `inbound_http_*` elsewhere, also for gRPC requests (§7.2). */
+  routeSeries({ meta: server, protocol }: InboundPolicy, port: number, route: Meta): InboundRouteSeries {
+    const grpc = protocol === 'grpc';
     const key = `${grpc ? 'g' : 'h'} ${server.group} ${server.kind} ${server.name} ${port} ${metaKey(route)}`;
     let series = this.routeSeriesByKey.get(key);
     if (series === undefined) {
