@@ -251,7 +251,7 @@ describe('HTTP/2 and gRPC between meshed pods', () => {
     const { inbound } = await counted(
       (now) => now.outbound.sum('response_total', { direction: 'outbound', target_port: '50051', grpc_status: '0' }) === 5,
     );
-    expect(inbound.sum('inbound_grpc_statuses_total', { parent_port: '50051', status: '0' })).toBe(5);
+    expect(inbound.sum('inbound_http_statuses_total', { parent_port: '50051', status: '200' })).toBe(5);
   });
 });
 

@@ -5,7 +5,7 @@ import type { SocketAddress } from '@weft/net';
 import type { InboundPolicy, Meta } from '@weft/routing';
 import type { Counter, CounterFamily, HistogramFamily, MetricRegistry } from '@weft/telemetry';
 import type { DetectedProtocol } from '../http/detect-protocol.ts';
-import { type ProxyError, errorLabel, isGrpc } from '../http/proxy-error.ts';
+import { type ProxyError, errorLabel } from '../http/proxy-error.ts';
 import type { RequestHead } from '../http/types.ts';
 import { type InboundClient, tlsLabels } from '../inbound/client.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
