@@ -234,7 +234,7 @@ describe('--resources', () => {
 });
 
 describe('exit codes', () => {
-  const local = ['--addr=127.0.0.1:0', '--log-format=json', '--resources', tmpdir()];
+  const local = ['--addr=127.0.0.1:0', '--log-format=json', '--resources', mkdtempSync(join(tmpdir(), 'weft-empty-'))];
   const destinationFlags = ['destination', '--metrics-addr=127.0.0.1:0', '--enable-ipv6=false'];
   it.each<[number, string, string[], RegExp]>([
     [0, 'identity that is disabled', ['identity', '-identity-scheme='], /Identity disabled/],
