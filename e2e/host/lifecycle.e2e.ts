@@ -12,7 +12,6 @@ import { createCertificate, encodePem, exportPrivateKeyPem, generateKey } from '
 import { type ExecResult, HostMesh, isSameProcess, type PodView, runCommand, type RunProcess, until, weftCommand } from './mesh.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
-const NAME = 'e2e-life';
 
 let mesh: HostMesh;
 beforeAll(async () => {
@@ -30,15 +29,15 @@ async function answer(): Promise<{ readonly status?: number; readonly headers: R
 
 /** Everything on this machine that only this run can have made. */
 async function belongings(processes: readonly RunProcess[]): Promise<string[]> {
-  const tag = createHash('sha256').update(NAME).digest('hex').slice(0, 5);
+  const tag = createHash('sha256').update(mesh.name).digest('hex').slice(0, 5);
   const lines = async (...command: string[]): Promise<string[]> => (await runCommand(command)).stdout.split('\n');
   const list = (directory: string): string[] => (existsSync(directory) ? readdirSync(directory) : []);
   return [
-    ...(await lines('ip', 'netns', 'list')).filter((line) => line.startsWith(`weft.${NAME}.`)),
+    ...(await lines('ip', 'netns', 'list')).filter((line) => line.startsWith(`weft.${mesh.name}.`)),
     ...(await lines('ip', '-o', 'link', 'show')).filter((line) => line.includes(`weft${tag}`) || line.includes(`wv${tag}-`)),
-    ...(await lines('iptables-save')).filter((line) => line.includes(NAME) || line.includes(tag)),
-    ...list('/etc/netns').filter((entry) => entry.startsWith(`weft.${NAME}.`)),
-    ...list('/run/weft').filter((entry) => entry === NAME),
+    ...(await lines('iptables-save')).filter((line) => line.includes(mesh.name) || line.includes(tag)),
+    ...list('/etc/netns').filter((entry) => entry.startsWith(`weft.${mesh.name}.`)),
+    ...list('/run/weft').filter((entry) => entry === mesh.name),
     ...processes.filter((one) => isSameProcess(one)).map(({ pid, name }) => `process ${pid} ${name}`),
   ];
 }
@@ -120,7 +119,7 @@ describe('a proxy that is given what it cannot use', () => {
 
   it('[ID-03] gets no certificate with the token of another account, nor with a forged one, and says why', async () => {
     const server = await mesh.pod('e2e', 'server');
-    const token = join('/run/weft', NAME, 'pods', server.uid, 'token');
+    const token = join('/run/weft', mesh.name, 'pods', server.uid, 'token');
     const directory = mkdtempSync(join(tmpdir(), 'weft-e2e-token-'));
     const copy = join(directory, 'token');
     const outcome = async (text: string): Promise<string> => {
@@ -236,7 +235,7 @@ describe('the end of a run', () => {
   });
 
   it('refuses a second run of the same name', async () => {
-    const { code, stdout, stderr } = await runCommand(weftCommand('run', mesh.directory, '--name', NAME, '--no-view'));
+    const { code, stdout, stderr } = await runCommand(weftCommand('run', mesh.directory, '--name', mesh.name, '--no-view'));
     expect(code).toBe(1);
     expect(`${stdout}${stderr}`).toContain('is already running');
     expect((await answer()).status).toBe(200);

@@ -49,7 +49,7 @@ export interface RunProcess {
 export interface MeshOptions {
   /** Directory under fixtures/ with the manifests. */
   readonly fixture: string;
-  /** Unique among test files; at most 20 characters. */
+  /** Part of the run's name; unique among test files, at most 16 characters. */
   readonly name: string;
   readonly flags?: readonly string[];
   /** Placeholders `@NAME@` in manifests, replaced while copying. */
@@ -113,7 +113,8 @@ export class HostMesh {
   private isRemoved = false;
 
   private constructor(options: MeshOptions) {
-    this.name = `e2e-${options.name}`;
+    // Two checkouts may be tested on one machine at a time.
+    this.name = `e2e-${options.name}-${process.pid.toString(36)}`;
     this.flags = options.flags ?? [];
     this.directory = mkdtempSync(join(tmpdir(), `weft-${this.name}-`));
     chmodSync(this.directory, 0o755);
