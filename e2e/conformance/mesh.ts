@@ -5,7 +5,8 @@ import { RIG_NAMESPACE, SERVER_IP, SERVICE_IP, SidecarRig, type MeshedSide } fro
 import type { StubTarget } from '@weft/testkit/control-stub';
 import { createTestMesh } from '@weft/pki/testing';
 
-const ROOT = join(import.meta.dirname, '../..');
+/** `WEFT_PROXY_MAIN` = another build of the proxy. */
+const PROXY_MAIN = process.env.WEFT_PROXY_MAIN ?? join(import.meta.dirname, '../../apps/proxy/dist/main.js');
 
 export interface MeshPort {
   readonly port: number;
@@ -24,7 +25,7 @@ export async function startMesh(ports: readonly MeshPort[], env: Readonly<Record
     endpoints: [{ ip: SERVER_IP, port, identity: mesh.identityOf('server', RIG_NAMESPACE), inboundPort: 4143, hint: 'h2' }],
   }));
   return SidecarRig.start({
-    proxyMain: join(ROOT, 'apps/proxy/dist/main.js'),
+    proxyMain: PROXY_MAIN,
     nodeFlags: ['--disable-warning=ExperimentalWarning'],
     mesh,
     control: { client: { targets }, server: { targets: [] } },

@@ -3,7 +3,7 @@
  * A control plane in one process for tests and benches of the proxy alone: certificates, policies and endpoints from a plain description, over
  * the real gRPC services on loopback (proxy-contract §5.2). It knows no Kubernetes; what it sends is valid, nothing more.
  */
-import { create } from '@bufbuild/protobuf';
+import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from '@bufbuild/protobuf';
 import { DurationSchema, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { createPrivateKey } from 'node:crypto';
 import { GRPC_CODES, GrpcServer, GrpcStatusError, type ServerStream, type ServiceHandlers } from '@weft/grpc-server';
@@ -19,6 +19,8 @@ export interface StubEndpoint {
   /** Inbound port of its proxy for the transport header; absent = straight to the port. */
   readonly inboundPort?: number;
   readonly hint?: 'h2' | 'opaque';
+  /** Metric labels. Default: the address as `pod`. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 /** A Service as the proxy sees it. */
@@ -40,6 +42,18 @@ export interface ControlStubConfig {
   readonly targets: readonly StubTarget[];
   /** Inbound ports that are opaque. */
   readonly opaquePorts?: readonly number[];
+  /** Whole answers; they win over what the rest of the description makes. */
+  readonly given?: GivenAnswers;
+}
+
+/** Answers of the control plane in the JSON form of their protobuf messages. */
+export interface GivenAnswers {
+  /** `io.linkerd.proxy.inbound.Server` by port. */
+  readonly inbound?: Readonly<Record<string, JsonValue>>;
+  /** `io.linkerd.proxy.outbound.OutboundPolicy` by `ip:port`. */
+  readonly outbound?: Readonly<Record<string, JsonValue>>;
+  /** `io.linkerd.proxy.destination.DestinationProfile` by path. */
+  readonly profiles?: Readonly<Record<string, JsonValue>>;
 }
 
 type GetStream = ServerStream<typeof destination.UpdateSchema>;
@@ -138,6 +152,11 @@ export class ControlStub {
   }
 
   private getProfile(path: string, stream: ServerStream<typeof destination.DestinationProfileSchema>): void {
+    const given = answer(destination.DestinationProfileSchema, this.config.given?.profiles?.[path]);
+    if (given !== undefined) {
+      stream.send(given);
+      return;
+    }
     const target = this.config.targets.find((entry) => `${entry.ip}:${entry.port}` === path);
     stream.send(
       create(destination.DestinationProfileSchema, {
@@ -149,6 +168,13 @@ export class ControlStub {
 
   private watchOutbound(request: outbound.TrafficSpec, stream: ServerStream<typeof outbound.OutboundPolicySchema>): void {
     const { target: wanted } = request;
+    if (wanted.case === 'addr') {
+      const given = answer(outbound.OutboundPolicySchema, this.config.given?.outbound?.[addressText(wanted.value)]);
+      if (given !== undefined) {
+        stream.send(given);
+        return;
+      }
+    }
     const target =
       wanted.case === 'addr'
         ? this.config.targets.find((entry) => entry.port === wanted.value.port && ipv4(entry.ip) === (wanted.value.ip?.ip.value as number))
@@ -158,6 +184,8 @@ export class ControlStub {
   }
 
   private inboundServer(port: number): inbound.Server {
+    const given = answer(inbound.ServerSchema, this.config.given?.inbound?.[String(port)]);
+    if (given !== undefined) return given;
     const isOpaque = this.config.opaquePorts?.includes(port) === true;
     return create(inbound.ServerSchema, {
       labels: { group: '', kind: 'default', name: 'all-unauthenticated' },
@@ -190,6 +218,15 @@ export class ControlStub {
       ],
     });
   }
+}
+
+function answer<D extends DescMessage>(schema: D, json: JsonValue | undefined): MessageShape<D> | undefined {
+  return json === undefined ? undefined : fromJson(schema, json);
+}
+
+function addressText(address: net.TcpAddress): string {
+  const ip = address.ip?.ip.value as number;
+  return `${[24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join('.')}:${address.port}`;
 }
 
 function pathOf(target: StubTarget): string {
@@ -230,7 +267,10 @@ function outboundPolicy(target: StubTarget): outbound.OutboundPolicy {
   const kind = ((): NonNullable<outbound.OutboundPolicy['protocol']>['kind'] => {
     switch (target.protocol) {
       case 'detect':
-        return { case: 'detect', value: create(outbound.ProxyProtocol_DetectSchema, { timeout: TEN_SECONDS, opaque, http1: http, http2: http }) };
+        return {
+          case: 'detect',
+          value: create(outbound.ProxyProtocol_DetectSchema, { timeout: TEN_SECONDS, opaque, http1: http, http2: http }),
+        };
       case 'http1':
         return { case: 'http1', value: create(outbound.ProxyProtocol_Http1Schema, http) };
       case 'http2':
@@ -250,7 +290,7 @@ function weightedAddr(endpoint: StubEndpoint): destination.WeightedAddr {
   return create(destination.WeightedAddrSchema, {
     addr: create(net.TcpAddressSchema, { ip: { ip: { case: 'ipv4', value: ipv4(endpoint.ip) } }, port: endpoint.port }),
     weight: 10_000,
-    metricLabels: { pod: endpoint.ip },
+    metricLabels: { ...(endpoint.labels ?? { pod: endpoint.ip }) },
     ...(endpoint.identity === undefined
       ? {}
       : {
@@ -270,4 +310,3 @@ function weightedAddr(endpoint: StubEndpoint): destination.WeightedAddr {
 function ipv4(ip: string): number {
   return ip.split('.').reduce((total, part) => (total * 256 + Number(part)) >>> 0, 0);
 }
-

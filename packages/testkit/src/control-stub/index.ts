@@ -1,2 +1,2 @@
 // SPDX-License-Identifier: Apache-2.0
-export { ControlStub, type ControlStubConfig, type StubEndpoint, type StubTarget } from './control-stub.ts';
+export { ControlStub, type ControlStubConfig, type GivenAnswers, type StubEndpoint, type StubTarget } from './control-stub.ts';

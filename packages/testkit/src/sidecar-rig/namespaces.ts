@@ -18,6 +18,17 @@ export type Side = 'client' | 'server' | 'peer';
 export const CLIENT_IP = '10.231.0.1';
 export const SERVER_IP = '10.231.0.2';
 export const PEER_IP = '10.231.0.3';
+
+/** Addresses of a rig's hosts, all of one /24. */
+export interface RigAddresses {
+  readonly client: string;
+  readonly server: string;
+  readonly peer: string;
+  /** More addresses of the peer, for stand-ins of several pods. */
+  readonly alsoPeer?: readonly string[];
+}
+
+export const DEFAULT_ADDRESSES: RigAddresses = { client: CLIENT_IP, server: SERVER_IP, peer: PEER_IP };
 /** A Service address: no host has it, only the redirect of `client` takes it up. */
 export const SERVICE_IP = '10.96.99.1';
 
@@ -29,9 +40,11 @@ let rigCount = 0;
 
 /** The namespaces of one rig. */
 export class RigNamespaces {
+  readonly addresses: RigAddresses;
   private readonly id: string;
 
-  constructor() {
+  constructor(addresses: RigAddresses) {
+    this.addresses = addresses;
     rigCount += 1;
     this.id = `${PREFIX}-${process.pid}-${rigCount}`;
   }
@@ -55,19 +68,18 @@ export class RigNamespaces {
     }
     const peer = this.name('peer');
     run('ip', '-n', peer, 'link', 'add', 'br0', 'type', 'bridge');
-    run('ip', '-n', peer, 'addr', 'add', `${PEER_IP}/24`, 'dev', 'br0');
+    for (const ip of [this.addresses.peer, ...(this.addresses.alsoPeer ?? [])])
+      run('ip', '-n', peer, 'addr', 'add', `${ip}/24`, 'dev', 'br0');
     run('ip', '-n', peer, 'link', 'set', 'br0', 'up');
-    for (const [side, ip] of [
-      ['client', CLIENT_IP],
-      ['server', SERVER_IP],
-    ] as const) {
+    for (const side of ['client', 'server'] as const) {
+      const ip = this.addresses[side];
       const namespace = this.name(side);
       run('ip', 'link', 'add', 'eth0', 'netns', namespace, 'type', 'veth', 'peer', 'name', side, 'netns', peer);
       run('ip', '-n', peer, 'link', 'set', side, 'master', 'br0');
       run('ip', '-n', peer, 'link', 'set', side, 'up');
       run('ip', '-n', namespace, 'addr', 'add', `${ip}/24`, 'dev', 'eth0');
       run('ip', '-n', namespace, 'link', 'set', 'eth0', 'up');
-      run('ip', '-n', namespace, 'route', 'add', 'default', 'via', PEER_IP);
+      run('ip', '-n', namespace, 'route', 'add', 'default', 'via', this.addresses.peer);
       this.redirect(side);
     }
   }

@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { createTestMesh, type TestMesh } from '@weft/pki/testing';
 import type { ControlStubConfig } from '../control-stub/index.ts';
 import { NamespaceWorker } from './namespace-worker.ts';
-import { CLIENT_IP, RigNamespaces, SERVER_IP, type Side } from './namespaces.ts';
+import { DEFAULT_ADDRESSES, type RigAddresses, RigNamespaces, type Side } from './namespaces.ts';
 import { type Finished, ProcessGroup, run, runToEnd, until } from './processes.ts';
 import type * as Probe from './probe.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
@@ -30,6 +30,10 @@ export interface SidecarRigOptions {
   readonly nodeFlags?: readonly string[];
   /** Default: a mesh of its own. */
   readonly mesh?: TestMesh;
+  /** Default: `10.231.0.1` to `10.231.0.3`. */
+  readonly addresses?: RigAddresses;
+  /** Kubernetes namespace of the workloads. Default: `RIG_NAMESPACE`. */
+  readonly namespace?: string;
   readonly control: Readonly<Record<MeshedSide, SideControl>>;
   /** Added to the proxy's environment, or replacing what is there. */
   readonly env?: Readonly<Partial<Record<MeshedSide, Readonly<Record<string, string>>>>>;
@@ -42,12 +46,11 @@ const PROXY_UID = 2102;
 const READY_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 5000;
 const SOURCES = import.meta.url.endsWith('.ts');
-const IPS: Readonly<Record<MeshedSide, string>> = { client: CLIENT_IP, server: SERVER_IP };
 
 export class SidecarRig {
   readonly mesh: TestMesh;
-  readonly namespaces: RigNamespaces = new RigNamespaces();
-  /** Logs and files of this rig; kept when `keep` is given to `stop`. */
+  readonly namespaces: RigNamespaces;
+  /** Logs and files of this rig. */
   readonly directory: string;
   private readonly options: SidecarRigOptions;
   private readonly group = new ProcessGroup();
@@ -56,6 +59,7 @@ export class SidecarRig {
 
   private constructor(options: SidecarRigOptions) {
     this.options = options;
+    this.namespaces = new RigNamespaces(options.addresses ?? DEFAULT_ADDRESSES);
     this.mesh = options.mesh ?? createTestMesh({});
     this.directory = mkdtempSync(join(tmpdir(), 'weft-rig-'));
     chmodSync(this.directory, 0o755);
@@ -76,7 +80,7 @@ export class SidecarRig {
 
   /** Identity of a side's workload. */
   identityOf(side: Side): string {
-    return this.mesh.identityOf(side, RIG_NAMESPACE);
+    return this.mesh.identityOf(side, this.options.namespace ?? RIG_NAMESPACE);
   }
 
   /** Starts a process in a side's namespace until the rig stops; its output goes to `<log>.log`. */
@@ -117,11 +121,11 @@ export class SidecarRig {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** Ends every process and removes the namespaces and files. */
-  stop(keep = false): void {
+  /** Ends every process and removes the namespaces and files; `WEFT_RIG_KEEP` in the environment keeps the files. */
+  stop(): void {
     this.group.killAll();
     this.namespaces.remove();
-    if (!keep) rmSync(this.directory, { recursive: true, force: true });
+    if (process.env.WEFT_RIG_KEEP === undefined) rmSync(this.directory, { recursive: true, force: true });
   }
 
   private probe(side: MeshedSide): NamespaceWorker<typeof Probe> {
@@ -154,8 +158,8 @@ export class SidecarRig {
     );
     this.start(side, `${side}-stub`, process.execPath, '--conditions=weft-source', sibling('../control-stub/main'), stubConfig);
     const environment = proxyEnvironment({
-      ip: IPS[side],
-      namespace: RIG_NAMESPACE,
+      ip: this.namespaces.addresses[side],
+      namespace: this.options.namespace ?? RIG_NAMESPACE,
       pod: side,
       identity: this.identityOf(side),
       trustAnchorsPem: this.mesh.trustAnchorsPem.join(''),

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Families and label names on `/metrics` that differ from the reference's. */
+import { NO_RATE_LIMIT } from './unbuilt.ts';
+
+export interface SideDifferences {
+  /** Family → why it is not there. */
+  readonly missing: Readonly<Record<string, string>>;
+  /** Family → what it is for. */
+  readonly added: Readonly<Record<string, string>>;
+  readonly differing: Readonly<Record<string, { readonly because: string; readonly how: LabelDifference }>>;
+}
+
+/** What ours has another way. Label names of a series are sorted and joined by spaces. */
+export interface LabelDifference {
+  readonly type?: string;
+  readonly missing?: readonly string[];
+  readonly added?: readonly string[];
+}
+
+const RUNTIME = 'counts a runtime that ours has not';
+const TRACING = 'traces are not built yet';
+const CONTROL_BALANCERS = 'connections to the control plane have no balancer: one at a time, over the resolved addresses';
+const ADMIN_PORT = 'connections to the admin port are not counted';
+
+export const METRIC_DIFFERENCES: Readonly<Record<'inbound-side' | 'outbound-side', SideDifferences>> = {
+  'inbound-side': {
+    missing: {
+      control_destination_balancer_endpoints: CONTROL_BALANCERS,
+      control_destination_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_destination_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_length: CONTROL_BALANCERS,
+      control_destination_balancer_queue_requests: CONTROL_BALANCERS,
+      control_dns_resolutions: 'the control stub is at an address: nothing is resolved',
+      control_identity_balancer_endpoints: CONTROL_BALANCERS,
+      control_identity_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_identity_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_length: CONTROL_BALANCERS,
+      control_identity_balancer_queue_requests: CONTROL_BALANCERS,
+      control_policy_balancer_endpoints: CONTROL_BALANCERS,
+      control_policy_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_policy_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_length: CONTROL_BALANCERS,
+      control_policy_balancer_queue_requests: CONTROL_BALANCERS,
+      control_response_latency_ms: 'not counted yet',
+      inbound_http_local_ratelimit_total: NO_RATE_LIMIT,
+      opentelemetry_span_export_requests: TRACING,
+      opentelemetry_span_export_streams: TRACING,
+      opentelemetry_span_exports: TRACING,
+      rustls_info: 'there is no rustls',
+      stack_create_total: 'counts layers of the reference that ours has not',
+      stack_drop_total: 'counts layers of the reference that ours has not',
+      stack_poll_total: 'counts layers of the reference that ours has not',
+      stack_poll_total_ms: 'counts layers of the reference that ours has not',
+      tokio_rt_budget_forced_yield: RUNTIME,
+      tokio_rt_busy_seconds: RUNTIME,
+      tokio_rt_injection_queue_depth: RUNTIME,
+      tokio_rt_io_driver_ready: RUNTIME,
+      tokio_rt_local_queue_depth: RUNTIME,
+      tokio_rt_local_schedule: RUNTIME,
+      tokio_rt_noop: RUNTIME,
+      tokio_rt_overflow: RUNTIME,
+      tokio_rt_park: RUNTIME,
+      tokio_rt_polls: RUNTIME,
+      tokio_rt_remote_schedule: RUNTIME,
+      tokio_rt_steal: RUNTIME,
+      tokio_rt_steal_operations: RUNTIME,
+      tokio_rt_workers: RUNTIME,
+    },
+    added: {
+      weft_inbound_requests_in_flight: 'the limit on requests in flight',
+      weft_memory_limit_bytes: 'the memory budget',
+      weft_memory_private_bytes: 'the memory budget',
+      weft_net_handshakes_in_flight: 'the limit on concurrent handshakes',
+      weft_net_handshakes_queued: 'the limit on concurrent handshakes',
+      weft_net_open_streams: 'open byte streams',
+      weft_net_pool_borrowed_bytes: 'pooled buffers',
+      weft_net_pool_retained_bytes: 'pooled buffers',
+      weft_outbound_requests_in_flight: 'the limit on requests in flight',
+    },
+    differing: {
+      control_request_total: {
+        because: 'the control stub is on loopback, where there is no TLS',
+        how: { added: ['addr no_tls_reason tls'], missing: ['addr server_id tls'] },
+      },
+      control_response_total: {
+        because: 'the control stub is on loopback, where there is no TLS',
+        how: {
+          added: ['addr classification error grpc_status no_tls_reason status_code tls'],
+          missing: ['addr classification error grpc_status server_id status_code tls'],
+        },
+      },
+      inbound_http_statuses: {
+        because: 'the mix has requests without an answer, which that of the reference had not',
+        how: { added: ['error parent_group parent_kind parent_name parent_port route_group route_kind route_name status'] },
+      },
+      response_latency_ms: {
+        because: 'latency is that of answers: a request without one has none',
+        how: {
+          missing: [
+            'authz_group authz_kind authz_name client_id direction route_group route_kind route_name srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls',
+            'authz_group authz_kind authz_name direction no_tls_reason route_group route_kind route_name srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls',
+          ],
+        },
+      },
+    },
+  },
+  'outbound-side': {
+    missing: {
+      control_destination_balancer_endpoints: CONTROL_BALANCERS,
+      control_destination_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_destination_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_destination_balancer_queue_length: CONTROL_BALANCERS,
+      control_destination_balancer_queue_requests: CONTROL_BALANCERS,
+      control_dns_resolutions: 'the control stub is at an address: nothing is resolved',
+      control_identity_balancer_endpoints: CONTROL_BALANCERS,
+      control_identity_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_identity_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_identity_balancer_queue_length: CONTROL_BALANCERS,
+      control_identity_balancer_queue_requests: CONTROL_BALANCERS,
+      control_policy_balancer_endpoints: CONTROL_BALANCERS,
+      control_policy_balancer_p2c_endpoints: CONTROL_BALANCERS,
+      control_policy_balancer_p2c_updates: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_open: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_open_time_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_shut: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_shut_time_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_gate_timeout_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_latency_seconds: CONTROL_BALANCERS,
+      control_policy_balancer_queue_length: CONTROL_BALANCERS,
+      control_policy_balancer_queue_requests: CONTROL_BALANCERS,
+      control_response_latency_ms: 'not counted yet',
+      inbound_tcp_detect_http_duration_seconds: ADMIN_PORT,
+      inbound_tcp_detect_http_results: ADMIN_PORT,
+      opentelemetry_span_export_requests: TRACING,
+      opentelemetry_span_export_streams: TRACING,
+      opentelemetry_span_exports: TRACING,
+      outbound_http_balancer_queue_gate_open_time_seconds: 'not counted yet',
+      outbound_http_balancer_queue_gate_shut_time_seconds: 'not counted yet',
+      outbound_http_route_retry_limit_exceeded: 'retries are not built yet',
+      outbound_http_route_retry_overflow: 'retries are not built yet',
+      outbound_http_route_retry_requests: 'retries are not built yet',
+      outbound_http_route_retry_successes: 'retries are not built yet',
+      outbound_tcp_balancer_endpoints: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_p2c_endpoints: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_p2c_updates: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_gate_open: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_gate_open_time_seconds: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_gate_shut: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_gate_shut_time_seconds: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_gate_timeout_seconds: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_latency_seconds: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_length: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_balancer_queue_requests: 'balancers of opaque backends are not counted yet',
+      outbound_tcp_transfer_cost_bytes: 'not counted yet',
+      rustls_info: 'there is no rustls',
+      stack_create_total: 'counts layers of the reference that ours has not',
+      stack_drop_total: 'counts layers of the reference that ours has not',
+      stack_poll_total: 'counts layers of the reference that ours has not',
+      stack_poll_total_ms: 'counts layers of the reference that ours has not',
+      tokio_rt_budget_forced_yield: RUNTIME,
+      tokio_rt_busy_seconds: RUNTIME,
+      tokio_rt_injection_queue_depth: RUNTIME,
+      tokio_rt_io_driver_ready: RUNTIME,
+      tokio_rt_local_queue_depth: RUNTIME,
+      tokio_rt_local_schedule: RUNTIME,
+      tokio_rt_noop: RUNTIME,
+      tokio_rt_overflow: RUNTIME,
+      tokio_rt_park: RUNTIME,
+      tokio_rt_polls: RUNTIME,
+      tokio_rt_remote_schedule: RUNTIME,
+      tokio_rt_steal: RUNTIME,
+      tokio_rt_steal_operations: RUNTIME,
+      tokio_rt_workers: RUNTIME,
+    },
+    added: {
+      weft_inbound_requests_in_flight: 'the limit on requests in flight',
+      weft_memory_limit_bytes: 'the memory budget',
+      weft_memory_private_bytes: 'the memory budget',
+      weft_net_handshakes_in_flight: 'the limit on concurrent handshakes',
+      weft_net_handshakes_queued: 'the limit on concurrent handshakes',
+      weft_net_open_streams: 'open byte streams',
+      weft_net_pool_borrowed_bytes: 'pooled buffers',
+      weft_net_pool_retained_bytes: 'pooled buffers',
+      weft_outbound_requests_in_flight: 'the limit on requests in flight',
+    },
+    differing: {
+      control_request_total: {
+        because: 'the control stub is on loopback, where there is no TLS',
+        how: { added: ['addr no_tls_reason tls'], missing: ['addr server_id tls'] },
+      },
+      control_response_total: {
+        because: 'the control stub is on loopback, where there is no TLS',
+        how: {
+          added: ['addr classification error grpc_status no_tls_reason status_code tls'],
+          missing: ['addr classification error grpc_status server_id status_code tls'],
+        },
+      },
+      response_latency_ms: {
+        because: 'latency is that of answers; answers of the admin port are not counted',
+        how: {
+          missing: [
+            'authority direction dst_control_plane_ns dst_namespace dst_pod dst_service dst_serviceaccount dst_zone dst_zone_locality server_id target_addr target_ip target_port tls',
+            'authz_group authz_kind authz_name direction no_tls_reason route_group route_kind route_name srv_group srv_kind srv_name srv_port status_code target_addr target_ip target_port tls',
+          ],
+        },
+      },
+      response_total: {
+        because: ADMIN_PORT,
+        how: {
+          missing: [
+            'authz_group authz_kind authz_name classification direction error grpc_status no_tls_reason route_group route_kind route_name srv_group srv_kind srv_name srv_port status_code target_addr target_ip target_port tls',
+          ],
+        },
+      },
+      tcp_close_total: {
+        because: 'the mix closes connections to unmeshed pods; those to the admin port are not counted',
+        how: {
+          added: [
+            'authority direction dst_namespace dst_pod dst_service dst_serviceaccount dst_zone dst_zone_locality errno no_tls_reason peer target_addr target_ip target_port tls',
+            'direction dst_namespace dst_pod dst_serviceaccount dst_zone errno no_tls_reason peer target_addr target_ip target_port tls',
+          ],
+          missing: ['direction errno no_tls_reason peer srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls'],
+        },
+      },
+      tcp_open_connections: {
+        because: ADMIN_PORT,
+        how: { missing: ['direction no_tls_reason peer srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls'] },
+      },
+      tcp_open_total: {
+        because: ADMIN_PORT,
+        how: { missing: ['direction no_tls_reason peer srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls'] },
+      },
+      tcp_read_bytes_total: {
+        because: ADMIN_PORT,
+        how: { missing: ['direction no_tls_reason peer srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls'] },
+      },
+      tcp_write_bytes_total: {
+        because: ADMIN_PORT,
+        how: { missing: ['direction no_tls_reason peer srv_group srv_kind srv_name srv_port target_addr target_ip target_port tls'] },
+      },
+    },
+  },
+};
