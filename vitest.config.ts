@@ -6,6 +6,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
   test: {
     include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'bench/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    // Those need root and iptables: vitest.netns.config.ts.
+    exclude: ['**/node_modules/**', '**/*.netns.test.ts'],
     testTimeout: 30_000,
     pool: 'forks',
   },
