@@ -21,6 +21,7 @@ if (!process.argv.includes('--unit')) {
   });
   if (problem === undefined) {
     execFileSync('npm', ['run', 'build', '--silent'], { stdio: 'inherit' });
+    suite('netns', 'vitest.netns.config.ts');
     suite('wire', 'e2e/wire/vitest.config.ts');
     suite('host', 'e2e/host/vitest.config.ts');
   } else {
