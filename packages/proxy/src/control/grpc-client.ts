@@ -305,7 +305,10 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
       return;
     }
     // After GOAWAY the last call to end closes the connection.
-    if (this.isGone && this.codec.activeStreams === 0) this.stream.end();
+    if (this.isGone && this.codec.activeStreams === 0) {
+      this.stream.destroy();
+      return;
+    }
     this.stream.schedule();
   }
 
