@@ -109,7 +109,7 @@ it('[ID-02] shows only TLS between the control plane and the proxies', async () 
   client = pod as PodView;
   expect(await mesh.client(client, 'http1', { host: 'server' })).toMatchObject([{ status: 200 }]);
   const streams = await capture.stop();
-  const ours = among(streams, [client.ip, ...own.map(({ ip }) => ip)]).filter(({ isClient }) => isClient);
+  const ours = among(streams, [client.ip, ...own.map(({ ip }) => ip)]).filter(({ isClient, isWhole }) => isClient && isWhole);
   expect(new Set(ours.filter(({ from }) => from === client.ip).map(({ toPort }) => toPort))).toEqual(new Set([8080, 8086, 8090]));
   for (const { bytes } of ours) {
     expect(bytes[0]).toBe(TLS_HANDSHAKE);

@@ -18,6 +18,8 @@ export interface TcpStream {
   readonly toPort: number;
   /** Whether this is the side that connected. */
   readonly isClient: boolean;
+  /** Whether its first byte is among those captured: off for a connection that was there before. */
+  readonly isWhole: boolean;
   readonly bytes: Buffer;
 }
 
@@ -66,8 +68,9 @@ interface Segment {
 }
 
 interface Direction {
-  readonly key: Omit<TcpStream, 'bytes' | 'isClient'>;
+  readonly key: Omit<TcpStream, 'bytes' | 'isClient' | 'isWhole'>;
   isClient: boolean;
+  isWhole: boolean;
   firstSequence: number | undefined;
   readonly segments: Segment[];
 }
@@ -84,7 +87,7 @@ export function tcpStreams(pcap: Buffer): readonly TcpStream[] {
     recordFrame(pcap.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + length), directions);
     at += RECORD_HEADER_BYTES + length;
   }
-  return [...directions.values()].map(({ key, isClient, segments }) => ({ ...key, isClient, bytes: assemble(segments) }));
+  return [...directions.values()].map(({ key, isClient, isWhole, segments }) => ({ ...key, isClient, isWhole, bytes: assemble(segments) }));
 }
 
 function recordFrame(frame: Buffer, directions: Map<string, Direction>): void {
@@ -97,13 +100,16 @@ function recordFrame(frame: Buffer, directions: Map<string, Direction>): void {
   const name = Object.values(key).join(' ');
   let direction = directions.get(name);
   if (direction === undefined) {
-    direction = { key, isClient: key.fromPort > key.toPort, firstSequence: undefined, segments: [] };
+    direction = { key, isClient: key.fromPort > key.toPort, isWhole: false, firstSequence: undefined, segments: [] };
     directions.set(name, direction);
   }
   const sequence = tcp.readUInt32BE(4);
   const flags = tcp[13] ?? 0;
   // SYN says for certain who has connected.
-  if ((flags & 2) !== 0) direction.isClient = (flags & 16) === 0;
+  if ((flags & 2) !== 0) {
+    direction.isClient = (flags & 16) === 0;
+    direction.isWhole = true;
+  }
   direction.firstSequence ??= sequence;
   const payload = tcp.subarray(((tcp[12] ?? 0) >> 2) & 0x3c);
   if (payload.length > 0) direction.segments.push({ sequence: (sequence - direction.firstSequence) >>> 0, payload });
