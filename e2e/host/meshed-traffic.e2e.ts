@@ -381,3 +381,37 @@ describe('how a destination is named', () => {
     expect(sample?.labels).toMatchObject({ tls: 'no_identity', no_tls_reason: 'not_provided_by_service_discovery' });
   });
 });
+
+describe('who the peer must be', () => {
+  it('[ID-11] answers 502 when the application requires another identity than the server has', async () => {
+    const [wrong, right] = await http1({
+      host: 'server',
+      requests: [{ headers: { 'l5d-require-id': identityOf('other') } }, { path: '/required', headers: { 'l5d-require-id': SERVER_ID } }],
+    });
+    expect(wrong).toMatchObject({ status: 502, body: '' });
+    expect(wrong?.headers?.['l5d-proxy-error']).toBeTruthy();
+    expect(right?.status).toBe(200);
+    expect(seenBy(right)).toMatchObject({ url: '/required' });
+    expect(seenBy(right).headers).not.toHaveProperty('l5d-require-id');
+  });
+
+  it('[ID-15] closes what comes to the proxies’ own port without an identity', async () => {
+    const bare = await mesh.pod('e2e', 'bare');
+    const text = `GET / HTTP/1.1\r\nhost: ${server.ip}\r\n\r\n`;
+    const seen = await mesh.client<{ text: string }>(bare, 'raw', { host: server.ip, port: 4143, text });
+    expect(seen.text).not.toContain('200 OK');
+    expect(seen.text).not.toContain('"server"');
+  });
+
+  it('[ID-18] says why a connection has no identity', async () => {
+    const bare = await mesh.pod('e2e', 'bare');
+    const target = { target_port: '8081', tls: 'no_identity' };
+    expect(await mesh.client(bare, 'http2', { host: server.ip, port: 8081, requests: [{ path: '/plain' }] })).toMatchObject([
+      { status: 200 },
+    ]);
+    const { outbound, inbound } = await counted((now) => now.inbound.sum('response_total', target) === 1);
+    expect(inbound.find('response_total', target)[0]?.labels).toMatchObject({ no_tls_reason: 'no_tls_from_remote' });
+    const local = outbound.find('tcp_open_total', { direction: 'outbound', peer: 'src', target_port: '8081' });
+    expect(local[0]?.labels).toMatchObject({ tls: 'no_identity', no_tls_reason: 'loopback' });
+  });
+});
