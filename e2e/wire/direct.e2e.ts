@@ -167,7 +167,7 @@ function flatEnd(goaway: number | undefined, end: string, hasHandshake: boolean)
  * The name of an alert depends on the OpenSSL of the peer.
  */
 function lost(text: string): string {
-  if (/EPIPE|pending stream has been canceled|session has been destroyed|^end of stream$/.test(text)) return 'closed';
+  if (/EPIPE|^read ECONNRESET$|pending stream has been canceled|session has been destroyed|^end of stream$/.test(text)) return 'closed';
   return text.replace('SSL/TLS_ALERT', 'SSLV3_ALERT');
 }
 
