@@ -53,7 +53,7 @@ describe('an HTTP/1 client connection', () => {
     const cases: [string, ProxyRequestHead, string][] = [
       [
         'with Host from the authority where there was none',
-        requestHead({ fields: ['a', 'b'] }),
+        requestHead({ fields: ['a', 'b'], isAuthorityInTarget: true }),
         'GET / HTTP/1.1\r\nhost: svc.test\r\na: b\r\n\r\n',
       ],
       [

@@ -77,7 +77,8 @@ export class H1ClientConnection implements ByteStreamSink, H1Sink<H1ResponseHead
     this.unconsumed = 0;
     this.canKeep = head.version !== HTTP_1_0;
     const fields: FieldList = [];
-    if (head.authority !== undefined && !hasField(head.fields, 'host')) fields.push('host', head.authority);
+    // A request of HTTP/1.0 that came without Host goes on without.
+    if (head.authority !== undefined && head.isAuthorityInTarget && !hasField(head.fields, 'host')) fields.push('host', head.authority);
     for (let i = 0; i < head.fields.length; i++) fields.push(head.fields[i] as string);
     if (head.upgrade !== undefined && head.upgrade !== 'connect') {
       fields.push('connection', 'upgrade', 'upgrade', head.upgrade);

@@ -159,7 +159,9 @@ export class HttpRouter {
       return known.rule;
     }
     const required = fieldValue(received.fields, REQUIRE_ID);
-    const head = required === undefined ? received : received.with({ fields: without(received.fields, REQUIRE_ID) });
+    let head = required === undefined ? received : received.with({ fields: without(received.fields, REQUIRE_ID) });
+    // A request that names no host is for the address that was dialled (vectors: HTTP/1.0 without Host).
+    if (head.authority === undefined) head = head.with({ authority: this.deps.exchange.logical });
     const found = this.table?.match(head.method, head.authority, head.path, head.fields as string[]);
     const rule = found === undefined ? undefined : this.rules.get(found.rule);
     this.matchedPrefix = found?.pathLength ?? 0;
