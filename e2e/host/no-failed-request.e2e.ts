@@ -78,7 +78,7 @@ async function withoutControlPlane(ms: number): Promise<void> {
   await controlPlane();
 }
 
-it('fails no request, breaks no stream and loses no byte while everything restarts', { timeout: 240_000 }, async () => {
+it('fails no request, breaks no stream and loses no byte while everything restarts', { timeout: 400_000 }, async () => {
   const startedMs = performance.now();
   const steps: [string, () => Promise<unknown>][] = [
     ['the application restarts', () => mesh.rollout('e2e', 'server', SERVER)],
