@@ -91,6 +91,7 @@ describe('page', () => {
           nodeFlags: ['--x'],
           rounds: 1,
           seconds: 1,
+          isGuarded: true,
         },
         cases: [summary([sample(30, 1)], [sample(30, 2)])],
       },

@@ -69,7 +69,7 @@ async function bench(options: BenchOptions, directory: string): Promise<number> 
   const worldOptions: WorldOptions = { root: ROOT, directory, tools, proxyMain, nodeFlags, hasEnvoy: true };
 
   if (options.isFlagTrial) {
-    const environment = describeEnvironment(tools.versions, [], options.rounds, options.seconds);
+    const environment = describeEnvironment(ROOT, tools.versions, [], options);
     const sets = await runFlagTrial({ ...options, world: worldOptions, sets: flagSets(options), report: (line) => console.error(line) });
     writeResults(options.nodeFlags === undefined && !options.isQuick ? 'flags.json' : 'partial.json', { environment, sets });
     writeDocument(ROOT);
@@ -77,7 +77,7 @@ async function bench(options: BenchOptions, directory: string): Promise<number> 
   }
 
   const cases = CASES.filter(({ id }) => isWanted(options, id));
-  let results: Results = { environment: describeEnvironment(tools.versions, nodeFlags, options.rounds, options.seconds), cases: [] };
+  let results: Results = { environment: describeEnvironment(ROOT, tools.versions, nodeFlags, options), cases: [] };
   if (cases.length > 0) {
     const world = await createWorld(worldOptions);
     results = { ...results, cases: await runCases(world, { ...options, cases, report: (line) => console.error(line) }) };

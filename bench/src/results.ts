@@ -42,12 +42,15 @@ export interface MemorySummary {
 
 export interface Environment {
   readonly date: string;
+  /** Of the checkout that was measured; `+` when it had changes that were not committed. */
   readonly commit: string;
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   readonly nodeFlags: readonly string[];
   readonly rounds: number;
   readonly seconds: number;
+  /** Whether runs that other processes of the machine disturbed were made again. */
+  readonly isGuarded: boolean;
 }
 
 export interface Results {
@@ -57,20 +60,23 @@ export interface Results {
 }
 
 export function describeEnvironment(
+  root: string,
   versions: Readonly<Record<string, string>>,
   nodeFlags: readonly string[],
-  rounds: number,
-  seconds: number,
+  plan: { readonly rounds: number; readonly seconds: number; readonly quietWaitSeconds: number },
 ): Environment {
   const processors = cpus();
+  const git = (...args: string[]): string => execFileSync('git', ['-C', root, ...args], { encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--untracked-files=no', '--', 'packages', 'apps') !== '';
   return {
     date: new Date().toISOString().slice(0, 10),
-    commit: execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { encoding: 'utf8' }).trim(),
+    commit: git('rev-parse', '--short=12', 'HEAD') + (isChanged ? '+' : ''),
     machine: `${processors.length} × ${processors[0]?.model.trim() ?? 'unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
     versions,
     nodeFlags,
-    rounds,
-    seconds,
+    rounds: plan.rounds,
+    seconds: plan.seconds,
+    isGuarded: plan.quietWaitSeconds > 0,
   };
 }
 

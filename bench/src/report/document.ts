@@ -9,6 +9,9 @@ import type { Spread } from '../statistics.ts';
 import { chart } from './chart.ts';
 import { range } from './table.ts';
 
+/** More than this, and the page says so at its top. */
+const MAX_FOREIGN_CORES = 0.3;
+
 /** Does nothing while there is no result of a full run. */
 export function writeDocument(root: string): void {
   const results = readJson(join(root, 'bench/results/latest.json')) as Results | undefined;
@@ -21,10 +24,15 @@ export function writeDocument(root: string): void {
 /** The page as Markdown. */
 export function page(results: Results, flags: FlagResults | undefined): string {
   const { environment, cases, memory } = results;
+  const { mean } = foreignCores(cases);
+  const warning =
+    mean <= MAX_FOREIGN_CORES
+      ? ''
+      : `\n\n**The machine was busy with other work during this run** (${mean.toFixed(2)} cores on average): read the latencies as a comparison only.`;
   const sections = [
     `# Performance
 
-Made by \`npm run bench\`; do not edit, run it again. Weft's sidecars beside Envoy's, in one run, on ${environment.date}, at commit ${environment.commit}.
+Made by \`npm run bench\`; do not edit, run it again. Weft's sidecars beside Envoy's, in one run, on ${environment.date}, at commit ${environment.commit}.${warning}
 
 ![CPU per request](performance.svg)`,
     `## The bars
@@ -109,9 +117,7 @@ ${rows}
 }
 
 function methodSection(environment: Environment, cases: readonly CaseSummary[]): string {
-  const foreign = cases.flatMap(({ subjects }) => Object.values(subjects).map((subject) => subject.foreignCores.median));
-  const worstForeign = foreign.length === 0 ? 0 : Math.max(...foreign);
-  const meanForeign = foreign.length === 0 ? 0 : foreign.reduce((sum, cores) => sum + cores, 0) / foreign.length;
+  const foreign = foreignCores(cases);
   return `## Method
 
 - Client and server stand in two network namespaces joined by a veth pair, each with a sidecar of either kind. The client dials a service address; netfilter
@@ -124,14 +130,21 @@ function methodSection(environment: Environment, cases: readonly CaseSummary[]):
 - CPU is read from \`/proc/<pid>/task/*/schedstat\` (nanoseconds) around each run, and divided by the requests that were answered correctly.
 - Envoy is tuned as a competent operator would: one worker, no access log, no admin listener, HTTP/2 upstream, connections reused; bench/config says why for
   each choice. Weft runs with all that a sidecar does: discovery and policy from a control plane over gRPC, protocol detection, routing, balancing, metrics.
-- A run during which other processes of the machine used more than 0.4 of a core is made again. Left over: ${meanForeign.toFixed(2)} of a core on average, at most ${worstForeign.toFixed(2)} in the
-  median of any case.
+- ${environment.isGuarded ? 'A run during which other processes of the machine used more than 0.4 of a core is made again, at most twice; left over' : 'Used by other processes of the machine meanwhile'}:
+  ${foreign.mean.toFixed(2)} of a core on average, at most ${foreign.worst.toFixed(2)} in the median of any case.
 
 Machine: ${environment.machine}.
 Versions: ${Object.entries(environment.versions)
     .map(([name, version]) => `${name} ${version}`)
     .join(', ')}.
 Node flags: \`${environment.nodeFlags.join(' ')}\`.`;
+}
+
+/** What others used of the machine, over the medians of all cases and subjects. */
+function foreignCores(cases: readonly CaseSummary[]): { readonly mean: number; readonly worst: number } {
+  const medians = cases.flatMap(({ subjects }) => Object.values(subjects).map((subject) => subject.foreignCores.median));
+  if (medians.length === 0) return { mean: 0, worst: 0 };
+  return { mean: medians.reduce((sum, cores) => sum + cores, 0) / medians.length, worst: Math.max(...medians) };
 }
 
 /** One digit after the point below 100, none above. */
