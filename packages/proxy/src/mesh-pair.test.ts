@@ -80,7 +80,9 @@ interface Answer {
   readonly body: string;
 }
 
-async function request(port: number, options: http.RequestOptions = {}, body?: string): Promise<Answer> {
+type AskOptions = Omit<http.RequestOptions, 'headers'> & { readonly headers?: http.OutgoingHttpHeaders };
+
+async function request(port: number, options: AskOptions = {}, body?: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = http.request(
       { host: '127.0.0.1', port, agent: false, ...options, headers: { host: 'svc.test', ...options.headers } },
