@@ -163,6 +163,13 @@ export abstract class Exchange implements RequestSink, ResponseSink {
 
   onResponse(head: ResponseHead, end: boolean): void {
     if (this.isFinished) return;
+    if (this.isReplayable && !this.isTunnel && this.goesElsewhere(head)) {
+      const { client } = this;
+      this.client = undefined;
+      if (!end) client?.abort(CANCEL);
+      this.dispatchElsewhere(head);
+      return;
+    }
     this.isResponseStarted = true;
     this.status = head.status;
     this.isTunnel = head.status === 101 || (this.head.upgrade === 'connect' && head.status >= 200 && head.status < 300);
@@ -232,6 +239,12 @@ export abstract class Exchange implements RequestSink, ResponseSink {
   protected abstract mapFailure(failure: ClientFailure): ProxyError;
   /** Sends the request somewhere else after a failure that left it untouched. False where that is not possible. */
   protected abstract redispatch(failure: ClientFailure): boolean;
+  /** Whether a response says that the application was never reached, and another endpoint may reach it. */
+  protected goesElsewhere(_head: ResponseHead): boolean {
+    return false;
+  }
+  /** Sends the request to another endpoint; called only after `goesElsewhere`. */
+  protected dispatchElsewhere(_head: ResponseHead): void {}
   /** First byte of the response's body, or its end: what latency is measured to. */
   protected abstract onFirstByte(): void;
   protected abstract onFinish(outcome: Outcome): void;

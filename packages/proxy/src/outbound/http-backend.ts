@@ -92,6 +92,11 @@ export class HttpBackend implements HttpEndpointOwner {
     return this.balancer.readyCount() > 0;
   }
 
+  /** Whether a request that `endpoint` could not serve would find another one at once. */
+  hasOther(endpoint: HttpEndpoint): boolean {
+    return this.balancer.readyCount() > (endpoint.isReady ? 1 : 0);
+  }
+
   onReadiness(_endpoint: HttpEndpoint): void {
     if (this.balancer.readyCount() > 0) this.open();
     this.updateSeries();

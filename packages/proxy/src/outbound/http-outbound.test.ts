@@ -114,6 +114,52 @@ describe('outbound HTTP', () => {
       expect(world.get().take()).toMatch(/^HTTP\/1\.1 403 Forbidden\r\ncontent-length: 0\r\nx: y\r\ndate: [^\r]*\r\n\r\n$/);
     });
 
+    describe('whose proxy cannot reach its application', () => {
+      const MESHED = { ...H2_HINT, tls: { identity: 'a.ns.identity', serverName: 'a.ns.identity' } } as const;
+      const UNREACHED = ['content-length', '0', 'l5d-proxy-error', 'client error (Connect)', 'l5d-proxy-connection', 'close'];
+      /** Asks `count` times in turn; 8001 never reaches its application. Answers: the statuses, and how often 8001 was asked. */
+      const ask = (endpoints: readonly EndpointAddress[], count: number): { statuses: number[]; asked: number } => {
+        const world = serviceOf(endpoints);
+        let asked = 0;
+        world.onRequest = (stream, _peer, { address }) => {
+          if (address.port !== 8001) {
+            stream.respond(200, [], 'ok');
+            return;
+          }
+          asked += 1;
+          stream.respond(502, UNREACHED);
+        };
+        world.loop.run();
+        const statuses = Array.from({ length: count }, () => outcome(world.get().take()).status);
+        return { statuses, asked };
+      };
+
+      it('asks another endpoint, and that one first for a while', () => {
+        const { statuses, asked } = ask([endpointOf(8001, MESHED), endpointOf(8002, MESHED)], 20);
+        expect([new Set(statuses), asked]).toEqual([new Set([200]), 1]);
+      });
+
+      it('passes the answer on where there is no other endpoint', () => {
+        expect(ask([endpointOf(8001, MESHED)], 2)).toEqual({ statuses: [502, 502], asked: 2 });
+      });
+
+      it('does not believe a peer without identity', () => {
+        const { statuses, asked } = ask([endpointOf(8001, H2_HINT), endpointOf(8002, H2_HINT)], 20);
+        expect(statuses.filter((status) => status === 502)).toHaveLength(asked);
+        expect(asked).toBeGreaterThan(0);
+      });
+
+      it('does not repeat a request whose body has gone out', () => {
+        const world = serviceOf([endpointOf(8001, MESHED), endpointOf(8002, MESHED)]);
+        world.onRequest = (stream) => stream.respond(502, UNREACHED);
+        world.loop.run();
+        const client = world.raw();
+        client.send('POST / HTTP/1.1\r\nhost: svc\r\ncontent-length: 2\r\n\r\nin');
+        world.loop.run();
+        expect([outcome(client.take()).status, world.h2.flatMap((peer) => peer.streams).length]).toEqual([502, 1]);
+      });
+    });
+
     it('ends the client connection when a forwarded peer asks for it', () => {
       const world = new OutboundWorld();
       world.discovery

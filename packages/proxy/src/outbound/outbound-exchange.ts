@@ -20,6 +20,13 @@ import type { Filter } from '@weft/routing';
 
 /** Endpoints tried for one request before giving up; each earlier one did certainly not process it. */
 const MAX_DISPATCHES = 4;
+/**
+ * Round-trip time in milliseconds that an endpoint is taken to have once its proxy could not reach the application: such answers are quick, and
+ * would otherwise draw requests to a pod that is going.
+ */
+const UNREACHED_RTT_MS = 1000;
+/** What a proxy says whose application refused the connection or did not take it in time (proxy-contract §4.5). */
+const UNREACHED = ['client error (Connect)', 'connect timed out'];
 
 export interface OutboundExchangeDeps {
   readonly clock: Clock;
@@ -148,6 +155,31 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     this.dispatches += 1;
     backend.dispatch(this);
     return true;
+  }
+
+  /**
+   * The far proxy could not connect to its application, which so has seen nothing of the request: a pod that ends before the news of it has
+   * come. Only an authenticated proxy is believed, and where nobody else is ready its answer is what the client gets.
+   */
+  protected override goesElsewhere(head: ResponseHead): boolean {
+    const { backend, endpoint } = this;
+    if (head.status !== 502 && head.status !== 504 && head.status !== 200) return false;
+    if (endpoint?.mode !== 'h2' || endpoint.transport.tlsStatus.tls !== 'true' || this.head.upgrade !== undefined) return false;
+    if (backend === undefined || this.dispatches >= MAX_DISPATCHES || !backend.hasOther(endpoint)) return false;
+    const error = fieldValue(head.fields, 'l5d-proxy-error');
+    return error !== undefined && UNREACHED.some((text) => error.endsWith(text));
+  }
+
+  protected override dispatchElsewhere(head: ResponseHead): void {
+    const { backend, endpoint } = this;
+    if (backend === undefined || endpoint === undefined) return;
+    const now = this.deps.clock.now();
+    endpoint.load.observe(UNREACHED_RTT_MS, now);
+    this.endpointSeries?.latency(head.status, now - this.dispatchedMs);
+    this.endpointSeries?.finished({ status: head.status, error: undefined, isAborted: false, failure: undefined }, head.fields, undefined);
+    this.endpointSeries = undefined;
+    this.dispatches += 1;
+    backend.dispatch(this);
   }
 
   protected override onFirstByte(): void {
