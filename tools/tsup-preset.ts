@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How an app becomes one file: `dist/main.js`, with every package in it, so that an image holds Node and that file. Only JavaScript:
- * types come from `tsc -b`. Packages are bundled from their sources (condition `weft-source`), so nothing has to be built before.
+ * How an app becomes one file: `dist/main.js`, with every package in it, so that an image holds Node and that file (and, where asked,
+ * lazily imported parts beside it). Only JavaScript: types come from `tsc -b`. Packages are bundled from their sources (condition
+ * `weft-source`), so nothing has to be built before.
  */
 import { defineConfig } from 'tsup';
 
@@ -9,6 +10,10 @@ import { defineConfig } from 'tsup';
 export interface AppBundle {
   /** Drops whitespace and shortens names: less source text in memory. Stack traces then need the source map beside the file. */
   readonly isMinified?: boolean;
+  /** Leaves what is imported lazily in files of its own (`dist/chunk-*.js`), so that it is read only when it is needed. */
+  readonly isSplit?: boolean;
+  /** Names in the sources that stand for these texts. */
+  readonly constants?: Readonly<Record<string, string>>;
 }
 
 /** The tsup configuration of one app. */
@@ -22,7 +27,8 @@ export function appBundle(options: AppBundle = {}): ReturnType<typeof defineConf
     // Some dependencies are CommonJS and require Node's modules; an ES module has no `require` of its own.
     banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
     noExternal: [/.*/],
-    splitting: false,
+    splitting: options.isSplit ?? false,
+    define: Object.fromEntries(Object.entries(options.constants ?? {}).map(([name, text]) => [name, JSON.stringify(text)])),
     sourcemap: true,
     minify: options.isMinified ?? false,
     // tsc's declarations are in the same directory.

@@ -32,8 +32,11 @@ describe('weft', () => {
   });
 
   it('[CLI-05] prints its version', () => {
-    expect(weft(['version'])).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Client version: \S+\n$/) as string });
-    expect(weft(['version', '--short']).stdout).toMatch(/^\S+\n$/);
+    expect(weft(['version', '--client'])).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Client version: \d+\.\d+\.\d+\S*\n$/) as string,
+    });
+    expect(weft(['version', '--client', '--short']).stdout).toMatch(/^\d\S+\n$/);
   });
 
   it.each([[['nonsense']], [['run', '--nonsense', '.']], [['run']], [['run', '.', '--for', 'long']], [['redirect']]])(

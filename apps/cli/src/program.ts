@@ -1,64 +1,84 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The sub-commands of `weft`. Each is loaded only when it runs, so that `weft --help` answers at once.
+ * The command line: global flags, built-in commands (command-table.ts), then programs on PATH (external-command.ts). Exit codes: 0, 1 when
+ * the work failed, 2 for a command line that cannot be used; an extension's own.
  */
 import { Command, CommanderError } from 'commander';
-import type { RawRunOptions } from './commands/run-options.ts';
+import { CommandFailure, EXIT_USAGE } from './command-context.ts';
+import type { CommandContext, CommandOutput } from './command-context.ts';
+import { COMMANDS } from './command-table.ts';
+import { findExtension, runExtension, subCommandIndex } from './external-command.ts';
+import { addGlobalOptions, readGlobalOptions } from './global-options.ts';
 
-/** A command line that cannot be used. */
-const EXIT_USAGE = 2;
-
-declare const WEFT_VERSION: string | undefined;
-/** The program's version. */
-export const VERSION: string = typeof WEFT_VERSION === 'string' ? WEFT_VERSION : '0.0.0-dev';
+const PROCESS_OUTPUT: CommandOutput = {
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
 
 /** Runs a command line (without interpreter and script) to its end; resolves with the exit code. */
-export async function runProgram(argv: readonly string[]): Promise<number> {
+export async function runProgram(argv: readonly string[], output: CommandOutput = PROCESS_OUTPUT): Promise<number> {
   let code = 0;
-  const program = new Command('weft')
-    .description('A service mesh for Kubernetes, and for one machine without it')
-    .exitOverride()
-    .showHelpAfterError('(add --help for the options)');
-  program
-    .command('run')
-    .description('run a mesh from a directory of manifests on this Linux machine')
-    .argument('[directory]', 'Kubernetes manifests; containers are local commands')
-    .option('--name <name>', 'name of the run; default: made from the directory')
-    .option('--for <duration>', 'end after this time (30s, 5m) with a summary; exit 1 if a request failed')
-    .option('--output <format>', 'text or json', 'text')
-    .option('--pod-network <cidr>', 'network of the pods; default: the first free one of 10.244.0.0/16 and below')
-    .option('--settle <duration>', 'between a pod leaving the endpoints and SIGTERM', '1s')
-    .option('--default-inbound-policy <policy>', 'for ports that no Server selects', 'all-unauthenticated')
-    .option('--proxy-env <name=value...>', 'extra environment of every proxy')
-    .option('--install-deps', 'install missing Debian packages, visibly')
-    .option('--clean', 'only remove what earlier runs have left behind')
-    .option('--no-view', 'plain lines, also in a terminal')
-    .action(async (directory: string | undefined, options: RawRunOptions) => {
-      const { run } = await import('./commands/run.ts');
-      code = await run(directory, options, argv);
-    });
-  program
-    .command('redirect')
-    .description('send the traffic of a network namespace through a proxy (flags of the init container; `redirect remove` undoes it)')
-    .argument('[arguments...]')
-    .allowUnknownOption()
-    .helpOption(false)
-    .action(async (args: readonly string[]) => {
-      const { redirect } = await import('./commands/redirect.ts');
-      code = await redirect(args);
-    });
-  program
-    .command('version')
-    .description('print the version')
-    .option('--short', 'only the version')
-    .action((options: { readonly short?: boolean }) => {
-      process.stdout.write(options.short === true ? `${VERSION}\n` : `Client version: ${VERSION}\n`);
-    });
+  const program = emptyProgram(output);
+  const context: CommandContext = {
+    ...output,
+    argv,
+    globals: () => readGlobalOptions(program),
+    finish: (exitCode) => {
+      code = exitCode;
+    },
+    describeAll: async () => {
+      const whole = emptyProgram(output);
+      await addCommands(whole, context, () => true);
+      return whole;
+    },
+  };
+  const at = subCommandIndex(argv, program);
+  const name = at === undefined ? undefined : argv[at];
+  const wanted = name === 'help' ? argv[(at as number) + 1] : name;
+  await addCommands(program, context, (entryName) => entryName === wanted);
+  if (name !== undefined && name !== 'help' && !isCommand(name)) {
+    const file = findExtension(name);
+    if (file !== undefined) return runExtension(file, argv.toSpliced(at as number, 1));
+  }
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
+    const message = failureMessage(error);
+    if (message === undefined) throw error;
+    output.err(`Error: ${message}\n`);
+    return error instanceof CommandFailure ? error.exitCode : 1;
   }
   return code;
+}
+
+/** Whether a built-in command has this name or alias. */
+function isCommand(name: string): boolean {
+  return COMMANDS.some((entry) => entry.name === name || entry.alias === name);
+}
+
+function emptyProgram({ out, err }: CommandOutput): Command {
+  const program = new Command('weft')
+    .description('A service mesh for Kubernetes, and for one machine without it')
+    .exitOverride()
+    .configureOutput({ writeOut: out, writeErr: err })
+    .showHelpAfterError('(add --help for the options)')
+    .addHelpText('after', '\nOther words run weft-<word> or linkerd-<word> from PATH.');
+  return addGlobalOptions(program);
+}
+
+/** Adds all commands, and the flags of those that are wanted. */
+async function addCommands(program: Command, context: CommandContext, isWanted: (name: string) => boolean): Promise<void> {
+  for (const entry of COMMANDS) {
+    const command = program.command(entry.name).description(entry.description);
+    if (entry.alias !== undefined) command.alias(entry.alias);
+    if (isWanted(entry.name) || (entry.alias !== undefined && isWanted(entry.alias))) (await entry.load()).define(command, context);
+  }
+}
+
+/** What a user is told of an error that is not ours; undefined for our own mistakes. */
+function failureMessage(error: unknown): string | undefined {
+  if (error instanceof CommandFailure) return error.message;
+  // By name: the class is in a package that must not be loaded for this.
+  return error instanceof Error && error.name === 'ResourceError' ? error.message : undefined;
 }

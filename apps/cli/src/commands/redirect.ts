@@ -2,7 +2,20 @@
 /*
  * `weft redirect`: the init container's work by hand (proxy-contract §10.1), with its flags; `remove` as first word takes the rules out again.
  */
+import type { Command } from 'commander';
 import { applyRedirect, parseRedirectFlags, RedirectError, removeRedirect, runCommand } from '@weft/redirect';
+import type { CommandContext } from '../command-context.ts';
+
+/** The flags are the init container's, parsed where they are used. */
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument('[arguments...]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: readonly string[]) => {
+      context.finish(await redirect(args));
+    });
+}
 
 /** Runs it; resolves with the exit code. */
 export async function redirect(args: readonly string[]): Promise<number> {

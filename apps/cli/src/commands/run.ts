@@ -22,6 +22,8 @@ import {
   thisMachine,
   TrafficMonitor,
 } from '@weft/host-run';
+import type { Command } from 'commander';
+import type { CommandContext } from '../command-context.ts';
 import { findMeshFiles } from '../mesh-files.ts';
 import { plainView, type RunView, screenView } from './live-view.ts';
 import { checkRunOptions, type RawRunOptions, type RunOptions } from './run-options.ts';
@@ -29,6 +31,25 @@ import { checkRunOptions, type RawRunOptions, type RunOptions } from './run-opti
 const READ_EVERY_MS = 1000;
 /** With `--for`, everything must be ready in this time. */
 const SETTLE_LIMIT_MS = 180_000;
+
+/** Flags and action. */
+export function define(command: Command, context: CommandContext): void {
+  command
+    .argument('[directory]', 'Kubernetes manifests; containers are local commands')
+    .option('--name <name>', 'name of the run; default: made from the directory')
+    .option('--for <duration>', 'end after this time (30s, 5m) with a summary; exit 1 if a request failed')
+    .option('--output <format>', 'text or json', 'text')
+    .option('--pod-network <cidr>', 'network of the pods; default: the first free one of 10.244.0.0/16 and below')
+    .option('--settle <duration>', 'between a pod leaving the endpoints and SIGTERM', '1s')
+    .option('--default-inbound-policy <policy>', 'for ports that no Server selects', 'all-unauthenticated')
+    .option('--proxy-env <name=value...>', 'extra environment of every proxy')
+    .option('--install-deps', 'install missing Debian packages, visibly')
+    .option('--clean', 'only remove what earlier runs have left behind')
+    .option('--no-view', 'plain lines, also in a terminal')
+    .action(async (directory: string | undefined, options: RawRunOptions) => {
+      context.finish(await run(directory, options, context.argv));
+    });
+}
 
 /** Runs it; resolves with the exit code. */
 export async function run(directory: string | undefined, raw: RawRunOptions, argv: readonly string[]): Promise<number> {

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The sub-commands of `weft`, in the order of its help. A command's file is loaded only when the command is named, so that `weft --help`
+ * answers at once: keep imports out of this file.
+ */
+import type { CommandModule } from './command-context.ts';
+
+/** One line of the help, and where the command is. */
+export interface CommandEntry {
+  readonly name: string;
+  readonly description: string;
+  readonly alias?: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** All of them. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'run',
+    description: 'run a mesh from a directory of manifests on this Linux machine',
+    load: () => import('./commands/run.ts'),
+  },
+  {
+    name: 'redirect',
+    description: 'send the traffic of a network namespace through a proxy (flags of the init container; `redirect remove` undoes it)',
+    load: () => import('./commands/redirect.ts'),
+  },
+  {
+    name: 'completion',
+    description: 'print a completion script for bash, zsh or fish',
+    load: () => import('./commands/completion.ts'),
+  },
+  {
+    name: 'version',
+    description: 'print the versions of this program and of the control plane',
+    load: () => import('./commands/version.ts'),
+  },
+];
