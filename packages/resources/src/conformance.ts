@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { isResourceError } from './errors.ts';
 import { ConfigMapKind, NamespaceKind, ServiceKind } from './kinds/core.ts';
+import { metadataOnly } from './kinds/meta.ts';
 import { EgressNetworkKind, ServerKind } from './kinds/policy.ts';
 import { PolicyHTTPRouteKind } from './kinds/routes.ts';
 import type { EgressNetwork } from './kinds/policy.ts';
@@ -139,6 +140,8 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
         expect(await names({ namespace, labels: { app: 'web' } })).toEqual(['one', 'two']);
         expect(await names({ namespace, labels: { app: 'web', tier: 'front' } })).toEqual(['one']);
         expect(await names({ namespace, name: 'three' })).toEqual(['three']);
+        expect(await names({ namespace, hasLabels: ['tier'] })).toEqual(['one']);
+        expect(await names({ namespace, hasLabels: ['app', 'tier'], labels: { app: 'db' } })).toEqual([]);
         expect(await names({ labels: { app: 'db' } })).toContain('three');
         expect(await names({ namespace: 'conformance-no-such' })).toEqual([]);
       });
@@ -379,6 +382,15 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
         const second = await source.create(ConfigMapKind, configMap(namespace, 'c', {}));
         expect(second.metadata.uid).not.toBe(first.metadata.uid);
       });
+
+      it('spares a new object of the name when the old one is meant', async () => {
+        const { source, namespace } = await subject();
+        const old = await source.create(ConfigMapKind, configMap(namespace, 'c', {}));
+        await source.delete(ConfigMapKind, namespace, 'c', { uid: old.metadata.uid });
+        const { metadata } = await source.create(ConfigMapKind, configMap(namespace, 'c', {}));
+        expect(await codeOf(source.delete(ConfigMapKind, namespace, 'c', { uid: old.metadata.uid }))).toBe('ERR_CONFLICT');
+        expect((await source.get(ConfigMapKind, namespace, 'c')).metadata.uid).toBe(metadata.uid);
+      });
     });
 
     describe('a watch', () => {
@@ -410,6 +422,30 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
         await source.patch(EgressNetworkKind, namespace, 'n', { spec: { trafficPolicy: 'Deny' } }, 'test');
         await source.patch(EgressNetworkKind, namespace, 'n', { metadata: { labels: { app: 'db' } } }, 'test');
         expect(await recorder.until(4)).toEqual(['synced', 'added n', 'modified n', 'deleted n']);
+      });
+
+      it('sees an object get and lose a label as added and deleted', async () => {
+        const { source, namespace } = await subject();
+        const recorder = record(source, EgressNetworkKind, { namespace, hasLabels: ['example.com/meshed'] });
+        await recorder.until(1);
+        await source.create(EgressNetworkKind, network(namespace, 'n'));
+        for (const label of ['one', 'two', null]) {
+          await source.patch(EgressNetworkKind, namespace, 'n', { metadata: { labels: { 'example.com/meshed': label } } }, 'test');
+        }
+        expect(await recorder.until(4)).toEqual(['synced', 'added n', 'modified n', 'deleted n']);
+      });
+
+      it('of metadata tells of every object, with its metadata', async () => {
+        const { source, namespace } = await subject();
+        const kind = metadataOnly(EgressNetworkKind);
+        await source.create(EgressNetworkKind, network(namespace, 'n', { a: 'b' }));
+        const recorder = record(source, kind, { namespace });
+        await recorder.until(2);
+        await source.patch(EgressNetworkKind, namespace, 'n', { metadata: { labels: { a: 'c' } } }, 'test');
+        expect(await recorder.until(3)).toEqual(['added n', 'synced', 'modified n']);
+        const [listed] = await source.list(kind, { namespace });
+        expect(recorder.events[2]).toMatchObject({ object: { kind: 'EgressNetwork', metadata: listed?.metadata } });
+        expect(listed?.metadata).toEqual((await source.get(EgressNetworkKind, namespace, 'n')).metadata);
       });
 
       it('of a name tells of that name only', async () => {

@@ -31,6 +31,8 @@ export interface ResourceErrorDetails {
   /** `reason` of the Status answer, where it is not the usual one of the code. */
   readonly reason?: string;
   readonly causes?: readonly FieldError[];
+  /** How long the server asks to wait (Retry-After), in milliseconds. */
+  readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
@@ -43,6 +45,8 @@ export class ResourceError extends Error {
   readonly reason: string;
   /** Fields at fault, for ERR_INVALID. */
   readonly causes: readonly FieldError[];
+  /** How long the server asks to wait before another try, in milliseconds; undefined where it does not say. */
+  readonly retryAfterMs: number | undefined;
 
   constructor(code: ResourceErrorCode, message: string, details: ResourceErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
@@ -51,6 +55,7 @@ export class ResourceError extends Error {
     this.status = details.status ?? STATUS[code].status;
     this.reason = details.reason ?? STATUS[code].reason;
     this.causes = details.causes ?? [];
+    this.retryAfterMs = details.retryAfterMs;
   }
 }
 

@@ -17,6 +17,8 @@ export type { DirectoryLog, DirectorySource, DirectorySourceOptions } from './di
 export type { ManifestProblem } from './directory/manifest-set.ts';
 export { createKubernetesSource, createRemoteSource, KUBERNETES_DEFAULTS } from './kubernetes/kubernetes-source.ts';
 export type { KubernetesSourceOptions } from './kubernetes/kubernetes-source.ts';
+export { inClusterConnection, kubeconfigConnection, SERVICE_ACCOUNT_DIRECTORY } from './kubernetes/connection.ts';
+export type { KubernetesConnection } from './kubernetes/connection.ts';
 export { API_SERVER_DEFAULTS, serveKubernetesApi } from './kubernetes/api-server.ts';
 export type { ApiServer, ApiServerOptions } from './kubernetes/api-server.ts';
 export { customTypes } from './schema/custom-types.ts';
@@ -25,7 +27,10 @@ export { readCustomTypes } from './schema/custom-type-files.ts';
 export { clusterIpsFrom } from './builtin/cluster-ips.ts';
 export type { ClusterIpAllocator } from './builtin/cluster-ips.ts';
 export { allKinds, apiVersionOf, builtInKinds, customKinds, kindOf, parseApiVersion } from './kinds/registry.ts';
+export { metadataOnly } from './kinds/meta.ts';
 export type { Condition, IntOrString, LabelSelector, LabelSelectorRequirement, ObjectReference } from './kinds/meta.ts';
+export { MutatingWebhookConfigurationKind, ValidatingWebhookConfigurationKind } from './kinds/admission.ts';
+export type { Webhook, WebhookConfiguration } from './kinds/admission.ts';
 export { PodKind } from './kinds/pods.ts';
 export type { Container, ContainerPort, ContainerStatus, EnvVar, Pod, PodSpec, PodStatus, PodTemplate, Probe } from './kinds/pods.ts';
 export {
@@ -53,7 +58,16 @@ export type {
   ServicePort,
   ServiceSpec,
 } from './kinds/core.ts';
-export { CronJobKind, DaemonSetKind, DeploymentKind, JobKind, LeaseKind, ReplicaSetKind, StatefulSetKind } from './kinds/workloads.ts';
+export {
+  CronJobKind,
+  DaemonSetKind,
+  DeploymentKind,
+  JobKind,
+  LeaseKind,
+  ReplicaSetKind,
+  ReplicationControllerKind,
+  StatefulSetKind,
+} from './kinds/workloads.ts';
 export type {
   CronJob,
   DaemonSet,
@@ -66,6 +80,7 @@ export type {
   ReplicaSet,
   ReplicatedSpec,
   ReplicatedStatus,
+  ReplicationController,
   StatefulSet,
 } from './kinds/workloads.ts';
 export { EndpointSliceKind } from './kinds/discovery.ts';

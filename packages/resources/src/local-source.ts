@@ -5,6 +5,7 @@
  * write sees the event delivered. A watch of a kind that is not served says nothing, not even that it is synced: as with an API server, ask
  * `supports` first.
  */
+import { ResourceError } from './errors.ts';
 import type { ResourceInput, Resource, ResourceKind, ResourceSource, Selector, Watch, WatchEvent } from './types.ts';
 import { selectedChange } from './store/selected-change.ts';
 import type { ObjectStore } from './store/object-store.ts';
@@ -101,7 +102,10 @@ export function localSource(store: ObjectStore, onClose: () => Promise<void> = (
     patch: async (kind, namespace, name, patch, fieldManager) => store.patch(kind, namespace, name, patch, { fieldManager }) as never,
     patchStatus: async (kind, namespace, name, patch, fieldManager) =>
       store.patchStatus(kind, namespace, name, patch, { fieldManager }) as never,
-    delete: async (kind, namespace, name) => {
+    delete: async (kind, namespace, name, { uid } = {}) => {
+      if (uid !== undefined && store.get(kind, namespace, name).metadata.uid !== uid) {
+        throw new ResourceError('ERR_CONFLICT', `${kind.kind} ${JSON.stringify(name)} is another object than the one to delete`);
+      }
       store.delete(kind, namespace, name);
     },
     close: async () => {

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Selecting objects: by the Selector of a source (namespace, name, label equality) and by the set-based label selectors inside objects
+ * Selecting objects: by the Selector of a source (namespace, name, labels) and by the set-based label selectors inside objects
  * (meta/v1 LabelSelector).
  */
 import type { LabelSelector } from './kinds/meta.ts';
-import type { ObjectMeta, Selector } from './types.ts';
+import type { Resource, Selector } from './types.ts';
 
 /** Whether an object is selected; no selector selects all. */
-export function matchesSelector(metadata: ObjectMeta, selector: Selector | undefined): boolean {
+export function matchesSelector(object: Pick<Resource, 'metadata' | 'spec'>, selector: Selector | undefined): boolean {
   if (selector === undefined) return true;
+  const { metadata } = object;
   if (selector.namespace !== undefined && selector.namespace !== metadata.namespace) return false;
   if (selector.name !== undefined && selector.name !== metadata.name) return false;
+  for (const key of selector.hasLabels ?? []) if (!Object.hasOwn(metadata.labels, key)) return false;
+  if (selector.nodeName !== undefined && selector.nodeName !== (object.spec as { nodeName?: unknown } | undefined)?.nodeName) return false;
   return selector.labels === undefined || hasLabels(metadata.labels, selector.labels);
 }
 

@@ -50,6 +50,8 @@ export interface Resource<Spec = unknown, Status = unknown> {
 export interface ResourceKind<R extends Resource = Resource> extends Gvk {
   readonly plural: string;
   readonly isNamespaced: boolean;
+  /** Reads and watches may leave out everything but metadata: an API server then sends no more (`PartialObjectMetadata`). */
+  readonly isMetadataOnly?: boolean;
   /** Phantom, for inference. */
   readonly resource?: R;
 }
@@ -58,12 +60,29 @@ export interface Selector {
   readonly namespace?: string;
   /** Equality-based label selector, all must hold. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Labels that must be there, with whatever value. */
+  readonly hasLabels?: readonly string[];
   /** Exact name. */
   readonly name?: string;
+  /** `spec.nodeName`; for pods only, where an API server serves this field selector. */
+  readonly nodeName?: string;
+}
+
+/** How an object is deleted (meta/v1 DeleteOptions). */
+export interface DeleteOptions {
+  /** Delete only this very object, not a later one of the same name; otherwise the call rejects with ERR_CONFLICT. */
+  readonly uid?: string;
+  /** Of pods; 0 ends them at once. Default: the pod's own. */
+  readonly gracePeriodSeconds?: number;
 }
 
 export type WatchEvent<R extends Resource> =
-  | { readonly type: 'added' | 'modified' | 'deleted'; readonly object: R }
+  | { readonly type: 'added' | 'modified'; readonly object: R }
+  /**
+   * `object` is the last state, where the source still has it; where a deletion shows only by its absence from a later list it is its
+   * metadata with name, namespace, uid and version, and no labels or annotations.
+   */
+  | { readonly type: 'deleted'; readonly object: R }
   /** All `added` events of the initial list have been delivered. */
   | { readonly type: 'synced' };
 
@@ -128,6 +147,6 @@ export interface ResourceSource {
     patch: Readonly<Record<string, unknown>>,
     fieldManager: string,
   ): Promise<R>;
-  delete(kind: ResourceKind, namespace: string, name: string): Promise<void>;
+  delete(kind: ResourceKind, namespace: string, name: string, options?: DeleteOptions): Promise<void>;
   close(): Promise<void>;
 }

@@ -51,3 +51,9 @@ export function namespacedKind<R extends Resource>(group: string, version: strin
 export function clusterKind<R extends Resource>(group: string, version: string, kind: string, plural: string): ResourceKind<R> {
   return { group, version, kind, plural, isNamespaced: false };
 }
+
+/** The same kind, of which only metadata is wanted: a source may leave out everything else. */
+export function metadataOnly(kind: ResourceKind): ResourceKind {
+  const { group, version, plural, isNamespaced } = kind;
+  return { group, version, kind: kind.kind, plural, isNamespaced, isMetadataOnly: true };
+}

@@ -4,6 +4,7 @@
  * their CustomResourceDefinitions are installed (control-contract §5).
  */
 import type { Gvk, ResourceKind } from '../types.ts';
+import { MutatingWebhookConfigurationKind, ValidatingWebhookConfigurationKind } from './admission.ts';
 import { ConfigMapKind, EndpointsKind, EventKind, NamespaceKind, NodeKind, SecretKind, ServiceAccountKind, ServiceKind } from './core.ts';
 import { EndpointSliceKind } from './discovery.ts';
 import { ExternalWorkloadKind } from './external-workload.ts';
@@ -19,7 +20,16 @@ import {
 } from './policy.ts';
 import { GRPCRouteKind, HTTPRouteKind, PolicyHTTPRouteKind, TCPRouteKind, TLSRouteKind } from './routes.ts';
 import { ServiceProfileKind } from './service-profile.ts';
-import { CronJobKind, DaemonSetKind, DeploymentKind, JobKind, LeaseKind, ReplicaSetKind, StatefulSetKind } from './workloads.ts';
+import {
+  CronJobKind,
+  DaemonSetKind,
+  DeploymentKind,
+  JobKind,
+  LeaseKind,
+  ReplicaSetKind,
+  ReplicationControllerKind,
+  StatefulSetKind,
+} from './workloads.ts';
 
 /** Kinds that come with the API server. */
 export const builtInKinds: readonly ResourceKind[] = [
@@ -34,12 +44,15 @@ export const builtInKinds: readonly ResourceKind[] = [
   EventKind,
   DeploymentKind,
   ReplicaSetKind,
+  ReplicationControllerKind,
   StatefulSetKind,
   DaemonSetKind,
   JobKind,
   CronJobKind,
   EndpointSliceKind,
   LeaseKind,
+  MutatingWebhookConfigurationKind,
+  ValidatingWebhookConfigurationKind,
 ];
 
 /** Kinds that come with a CustomResourceDefinition, in the version that Weft reads. */

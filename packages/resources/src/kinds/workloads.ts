@@ -29,6 +29,11 @@ export interface ReplicatedStatus {
 
 export type Deployment = Resource<ReplicatedSpec, ReplicatedStatus>;
 export type ReplicaSet = Resource<ReplicatedSpec, ReplicatedStatus>;
+/** Its `selector` is a plain map of labels. */
+export type ReplicationController = Resource<
+  { readonly replicas?: number; readonly selector?: Readonly<Record<string, string>>; readonly template?: PodTemplate },
+  ReplicatedStatus
+>;
 export type StatefulSet = Resource<ReplicatedSpec, ReplicatedStatus>;
 export type DaemonSet = Resource<ReplicatedSpec, Readonly<Record<string, unknown>>>;
 
@@ -70,6 +75,13 @@ export type Lease = Resource<LeaseSpec>;
 export const DeploymentKind: ResourceKind<Deployment> = namespacedKind('apps', 'v1', 'Deployment', 'deployments');
 /** apps/v1 ReplicaSet. */
 export const ReplicaSetKind: ResourceKind<ReplicaSet> = namespacedKind('apps', 'v1', 'ReplicaSet', 'replicasets');
+/** core/v1 ReplicationController. */
+export const ReplicationControllerKind: ResourceKind<ReplicationController> = namespacedKind(
+  '',
+  'v1',
+  'ReplicationController',
+  'replicationcontrollers',
+);
 /** apps/v1 StatefulSet. */
 export const StatefulSetKind: ResourceKind<StatefulSet> = namespacedKind('apps', 'v1', 'StatefulSet', 'statefulsets');
 /** apps/v1 DaemonSet. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A thin HTTP client for an API server: JSON requests with a time limit, and watches as streams of lines. TCP (with TLS) or a unix
- * socket. No retries here: what a failure means is the caller's to say.
+ * A thin HTTP client for an API server: JSON requests with a time limit, lists item by item, and watches as streams of lines. TCP (with
+ * TLS) or a unix socket. Retried here is only what the server asks to be retried (429, Retry-After) or cannot have seen; what any other
+ * failure means is the caller's to say. Source: Kubernetes API concepts; RFC 9110 §10.2.3.
  */
 import { Buffer } from 'node:buffer';
 import { Agent as HttpAgent, request as httpRequest } from 'node:http';
@@ -10,28 +11,34 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 
 import { isResourceError, ResourceError } from '../errors.ts';
 import { LineSplitter } from './line-splitter.ts';
+import { ListSplitter } from './list-splitter.ts';
 import { errorOfStatus } from './status-answer.ts';
+
+/** Trust anchors and, where wanted, a client certificate, all PEM. */
+export interface TlsMaterial {
+  readonly ca?: string | Buffer;
+  readonly cert?: string | Buffer;
+  readonly key?: string | Buffer;
+  readonly servername?: string;
+}
 
 /** How to reach an API server. */
 export interface ApiClientOptions {
   /** `http://…`, `https://…`, or `unix:/path/to/socket`. */
   readonly baseUrl: string;
-  /** For https: trust anchors and, where wanted, a client certificate, all PEM. */
-  readonly tls?: {
-    readonly ca?: string | Buffer;
-    readonly cert?: string | Buffer;
-    readonly key?: string | Buffer;
-    readonly servername?: string;
-  };
-  /** Asked for each request, so that a rotated token is taken up. */
-  readonly bearerToken?: () => Promise<string | undefined>;
+  /** For https. A function is asked at first, and again after a server could not be verified: its CA may have been replaced. */
+  readonly tls?: TlsMaterial | (() => Promise<TlsMaterial>);
+  /** Asked for each request; `wasRefused`: the server refused the last one, so one that is remembered will not do. */
+  readonly bearerToken?: (wasRefused: boolean) => Promise<string | undefined>;
   readonly userAgent: string;
   /** From sending a request to the end of its answer; of a watch, to its first byte. Milliseconds. */
   readonly requestTimeoutMs: number;
   /** A watch that says nothing for so long is given up. Milliseconds. */
   readonly watchSilenceMs: number;
-  /** Longest answer, and longest line of a watch. Bytes. */
+  /** Longest answer, longest item of a list, and longest line of a watch. Bytes. */
   readonly maxAnswerBytes: number;
+  /** Connections for requests, besides one for each open watch. */
+  readonly maxConnections: number;
 }
 
 /** One call. */
@@ -41,6 +48,8 @@ export interface ApiCall {
   readonly query?: URLSearchParams;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** Default `application/json`. */
+  readonly accept?: string;
 }
 
 /** A watch that is open. */
@@ -53,11 +62,19 @@ export interface LineStream {
 
 /** Between probes of an idle connection, so that a peer that is gone is found. */
 const KEEP_ALIVE_PROBE_MS = 30_000;
+/** Tries of one call while the server asks to wait. */
+export const MAX_THROTTLED_TRIES = 5;
+/** Longest wait between two of them, whatever the server asks. */
+export const MAX_RETRY_AFTER_MS = 10_000;
 
 /** Methods whose repetition changes nothing more. */
 const TWICE_IS_ONCE = new Set(['GET', 'PUT', 'PATCH']);
+/** OpenSSL's and Node's words for a server that is not the one trusted. */
+const NOT_TRUSTED = /CERT|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|ERR_TLS/;
 
 class StaleConnectionError extends ResourceError {}
+
+type ReadAnswer = (request: ClientRequest, response: IncomingMessage) => Promise<unknown>;
 
 function unavailable(what: string, cause?: unknown): ResourceError {
   const text = cause instanceof Error ? `${what}: ${cause.message}` : what;
@@ -78,8 +95,10 @@ export class ApiClient {
   private readonly base: RequestOptions;
   private readonly isTls: boolean;
   private readonly prefix: string;
-  private readonly agent: HttpAgent;
+  private tls: TlsMaterial | undefined;
+  private agent: HttpAgent | undefined;
   private readonly open = new Set<ClientRequest>();
+  private wasTokenRefused = false;
   private isClosed = false;
 
   /** Throws TypeError for a `baseUrl` that is none. */
@@ -95,36 +114,75 @@ export class ApiClient {
       this.base = { host: url.hostname.replace(/^\[|\]$/g, ''), port: url.port === '' ? (this.isTls ? 443 : 80) : Number(url.port) };
       this.prefix = url.pathname.replace(/\/$/, '');
     }
-    const pool = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_PROBE_MS };
-    this.agent = this.isTls ? new HttpsAgent({ ...pool, ...options.tls }) : new HttpAgent(pool);
   }
 
   /** The parsed answer. Rejects with ResourceError. */
-  async call(call: ApiCall): Promise<unknown> {
-    try {
-      return await this.attempt(call, TWICE_IS_ONCE.has(call.method));
-    } catch (error) {
-      // A kept connection that the server had just closed: nobody saw the request, and it may be made twice.
-      if (!(error instanceof StaleConnectionError)) throw error;
-      return await this.attempt(call, false);
+  call(call: ApiCall): Promise<unknown> {
+    return this.send(call, (request, response) => this.collect(request, response));
+  }
+
+  /**
+   * Reads a list: each item's parsed JSON goes to `onItem`, what is around them is the result. Rejects with ResourceError, possibly after
+   * some items.
+   */
+  list(call: ApiCall, onItem: (item: unknown) => void): Promise<unknown> {
+    return this.send(call, (request, response) => this.collectItems(request, response, onItem));
+  }
+
+  private async send(call: ApiCall, read: ReadAnswer): Promise<unknown> {
+    let mayRefresh = this.options.bearerToken !== undefined;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.sendOnce(call, read);
+      } catch (error) {
+        if (!isResourceError(error)) throw error;
+        // A token that has just been rotated away is replaced by reading it again.
+        if (error.status === 401 && mayRefresh) mayRefresh = false;
+        else if (error.retryAfterMs !== undefined && tries < MAX_THROTTLED_TRIES && !this.isClosed) {
+          await this.wait(Math.min(error.retryAfterMs, MAX_RETRY_AFTER_MS));
+        } else throw error;
+      }
     }
   }
 
-  private async attempt(call: ApiCall, mayReuse: boolean): Promise<unknown> {
-    const request = await this.start(call, mayReuse);
+  private wait(delayMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    setTimeout(resolve, delayMs);
+    return promise;
+  }
+
+  private async sendOnce(call: ApiCall, read: ReadAnswer): Promise<unknown> {
+    try {
+      return await this.attempt(call, TWICE_IS_ONCE.has(call.method), read);
+    } catch (error) {
+      // A kept connection that the server had just closed: nobody saw the request, and it may be made twice.
+      if (!(error instanceof StaleConnectionError)) throw error;
+      return await this.attempt(call, false, read);
+    }
+  }
+
+  private async attempt(call: ApiCall, mayReuse: boolean, read: ReadAnswer): Promise<unknown> {
+    const content = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
+    const request = await this.start(call, mayReuse, content);
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const timer = setTimeout(
       () => request.destroy(unavailable(`no answer within ${this.options.requestTimeoutMs} ms`)),
       this.options.requestTimeoutMs,
     );
+    let isAnswered = false;
     request.on('error', (error) => {
+      this.noteFailure(error);
       if (isResourceError(error)) reject(error);
-      else if (request.reusedSocket) reject(new StaleConnectionError('ERR_UNAVAILABLE', 'a kept connection was cut', { cause: error }));
+      else if (request.reusedSocket && !isAnswered)
+        reject(new StaleConnectionError('ERR_UNAVAILABLE', 'a kept connection was cut', { cause: error }));
       else reject(unavailable('cannot reach the API server', error));
     });
-    request.on('response', (response) => void this.collect(request, response).then(resolve, reject));
+    request.on('response', (response) => {
+      isAnswered = true;
+      read(request, response).then(resolve, reject);
+    });
     try {
-      request.end(call.body === undefined ? undefined : JSON.stringify(call.body));
+      request.end(content);
       return await promise;
     } finally {
       clearTimeout(timer);
@@ -160,28 +218,66 @@ export class ApiClient {
   close(): void {
     this.isClosed = true;
     for (const request of this.open) request.destroy();
-    this.agent.destroy();
+    this.agent?.destroy();
   }
 
-  private async start({ method, path, query, body, contentType }: ApiCall, mayReuse: boolean): Promise<ClientRequest> {
-    let token: string | undefined;
-    try {
-      token = await this.options.bearerToken?.();
-    } catch (error) {
-      throw unavailable('no token for the API server', error);
-    }
+  private async start(call: ApiCall, mayReuse: boolean, content?: Buffer): Promise<ClientRequest> {
+    const { method, path, query, contentType, accept } = call;
+    const token = await this.token();
+    const tls = await this.tlsMaterial();
     if (this.isClosed) throw unavailable('the source is closed');
     const search = query === undefined || query.size === 0 ? '' : `?${query.toString()}`;
-    const headers: Record<string, string> = { accept: 'application/json', 'user-agent': this.options.userAgent };
+    const headers: Record<string, string> = { accept: accept ?? 'application/json', 'user-agent': this.options.userAgent };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-    if (body !== undefined) headers['content-type'] = contentType ?? 'application/json';
+    if (content !== undefined) {
+      headers['content-type'] = contentType ?? 'application/json';
+      // Node says no length by itself for a DELETE.
+      headers['content-length'] = String(content.length);
+    }
     const send = this.isTls ? httpsRequest : httpRequest;
     // A request that must not be made twice takes no kept connection, which may be closed under it; nor does a watch, which holds it.
-    const connection = mayReuse ? { agent: this.agent } : { agent: false, ...this.options.tls };
+    const connection = mayReuse ? { agent: this.connections(tls) } : { agent: false, ...tls };
     const request = send({ ...this.base, ...connection, method, path: `${this.prefix}${path}${search}`, headers });
+    if (!mayReuse) request.on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
     this.open.add(request);
     request.on('close', () => this.open.delete(request));
     return request;
+  }
+
+  private async token(): Promise<string | undefined> {
+    const wasRefused = this.wasTokenRefused;
+    this.wasTokenRefused = false;
+    try {
+      return await this.options.bearerToken?.(wasRefused);
+    } catch (error) {
+      throw unavailable('no token for the API server', error);
+    }
+  }
+
+  private async tlsMaterial(): Promise<TlsMaterial | undefined> {
+    const { tls } = this.options;
+    if (typeof tls !== 'function') return tls;
+    try {
+      this.tls ??= await tls();
+    } catch (error) {
+      throw unavailable('no trust anchors for the API server', error);
+    }
+    return this.tls;
+  }
+
+  private connections(tls: TlsMaterial | undefined): HttpAgent {
+    const pool = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_PROBE_MS, maxSockets: this.options.maxConnections };
+    this.agent ??= this.isTls ? new HttpsAgent({ ...pool, ...tls }) : new HttpAgent(pool);
+    return this.agent;
+  }
+
+  /** A server that is not trusted (any more) may be one whose CA was replaced: the next request reads the trust anchors again. */
+  private noteFailure(error: Error): void {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (typeof this.options.tls !== 'function' || !NOT_TRUSTED.test(code)) return;
+    this.tls = undefined;
+    this.agent?.destroy();
+    this.agent = undefined;
   }
 
   private async collect(request: ClientRequest, response: IncomingMessage): Promise<unknown> {
@@ -199,9 +295,33 @@ export class ApiClient {
     }
     const body = parseJson(Buffer.concat(chunks).toString('utf8'));
     const status = response.statusCode ?? 0;
-    if (status < 200 || status > 299) throw errorOfStatus(status, body);
+    if (status === 401) this.wasTokenRefused = true;
+    if (status < 200 || status > 299) throw errorOfStatus(status, body, response.headers['retry-after']);
     if (body === undefined) throw unavailable('the answer is not JSON');
     return body;
+  }
+
+  private async collectItems(request: ClientRequest, response: IncomingMessage, onItem: (item: unknown) => void): Promise<unknown> {
+    if (response.statusCode !== 200) return this.collect(request, response);
+    const { maxAnswerBytes } = this.options;
+    const splitter = new ListSplitter(maxAnswerBytes, (text) => {
+      const item = parseJson(text);
+      if (item === undefined) throw unavailable('an item of a list is not JSON');
+      onItem(item);
+    });
+    try {
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        const fault = splitter.push(chunk);
+        if (fault === 'too-long') throw unavailable(`an item of a list is longer than ${maxAnswerBytes} bytes`);
+        if (fault === 'malformed') throw unavailable('an item of a list is no object');
+      }
+    } catch (error) {
+      request.destroy();
+      throw isResourceError(error) ? error : unavailable('the answer was cut', error);
+    }
+    const envelope = parseJson(splitter.envelope);
+    if (envelope === undefined) throw unavailable('the answer is not JSON');
+    return envelope;
   }
 
   private follow(request: ClientRequest, deliver: (line: string) => void): Promise<void> {
@@ -213,7 +333,10 @@ export class ApiClient {
       timer = setTimeout(() => request.destroy(unavailable(`a watch was silent for ${watchSilenceMs} ms`)), watchSilenceMs);
       timer.unref();
     };
-    request.on('error', (error) => reject(isResourceError(error) ? error : unavailable('the watch was cut', error)));
+    request.on('error', (error) => {
+      this.noteFailure(error);
+      reject(isResourceError(error) ? error : unavailable('the watch was cut', error));
+    });
     request.on('close', () => {
       clearTimeout(timer);
       reject(unavailable('the watch was cut'));

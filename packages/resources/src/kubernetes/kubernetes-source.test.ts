@@ -194,8 +194,8 @@ describe('a watch', () => {
       'added a',
       'added b',
       'synced',
-      'deleted a',
       'added c',
+      'deleted a',
       // Another object of the same name.
       'deleted b',
       'added b',

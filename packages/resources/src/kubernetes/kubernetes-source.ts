@@ -11,7 +11,7 @@ import { ApiClient } from './api-client.ts';
 import type { ApiCall, ApiClientOptions } from './api-client.ts';
 import { ListWatch } from './list-watch.ts';
 import type { ListWatchTiming } from './list-watch.ts';
-import { collectionPath, objectPath, versionPath } from './resource-path.ts';
+import { acceptOf, collectionPath, objectPath, versionPath } from './resource-path.ts';
 import { addSelector } from './selector-query.ts';
 import { fromWire } from './wire-object.ts';
 
@@ -23,6 +23,8 @@ export const KUBERNETES_DEFAULTS: {
   readonly minBackoffMs: number;
   readonly maxBackoffMs: number;
   readonly watchMs: number;
+  readonly watchSilenceMs: number;
+  readonly maxConnections: number;
 } = {
   requestTimeoutMs: 30_000,
   maxAnswerBytes: 64 * 1024 * 1024,
@@ -30,14 +32,18 @@ export const KUBERNETES_DEFAULTS: {
   minBackoffMs: 100,
   maxBackoffMs: 30_000,
   watchMs: 5 * 60_000,
+  watchSilenceMs: 150_000,
+  maxConnections: 8,
 };
 
 /** How to reach an API server, and how patient to be. */
 export interface KubernetesSourceOptions {
   /** `http://…`, `https://…`, or `unix:/path/to/socket`. */
   readonly baseUrl: string;
+  /** For https; a function is asked again after a server could not be verified, since its CA may have been replaced. */
   readonly tls?: NonNullable<ApiClientOptions['tls']>;
-  readonly bearerToken?: () => Promise<string | undefined>;
+  /** Asked for each request; `wasRefused`: the last one was refused, so one that is remembered will not do. */
+  readonly bearerToken?: (wasRefused: boolean) => Promise<string | undefined>;
   /** Default `weft`. */
   readonly userAgent?: string;
   /** Drops what the reader does not need, before an object is kept. Must keep metadata. */
@@ -48,9 +54,9 @@ export interface KubernetesSourceOptions {
   readonly random?: () => number;
   /** An answer takes at most this long. Milliseconds. */
   readonly requestTimeoutMs?: number;
-  /** A watch that says nothing for so long is opened anew. Milliseconds; default: a minute more than the longest watch. */
+  /** A watch that says nothing for so long is opened anew. Milliseconds. API servers send a bookmark a minute. */
   readonly watchSilenceMs?: number;
-  /** Longest answer (a page of a list), longest event. Bytes. */
+  /** Longest answer, longest item of a list, longest event. Bytes. */
   readonly maxAnswerBytes?: number;
   /** Objects in one page of a list. */
   readonly pageSize?: number;
@@ -58,17 +64,13 @@ export interface KubernetesSourceOptions {
   readonly maxBackoffMs?: number;
   /** Length of one watch as asked of the server: this to twice this. Milliseconds. */
   readonly watchMs?: number;
-}
-
-interface Listed {
-  readonly items: readonly Resource[];
-  readonly resourceVersion: string;
+  /** Connections for requests, besides one for each open watch. */
+  readonly maxConnections?: number;
 }
 
 /** A source over an API server. Throws TypeError for a `baseUrl` that is none; connects when first used. */
 export function createKubernetesSource(options: KubernetesSourceOptions): ResourceSource {
-  const given = { ...KUBERNETES_DEFAULTS, ...options };
-  const settings = { ...given, watchSilenceMs: options.watchSilenceMs ?? 2 * given.watchMs + 60_000 };
+  const settings = { ...KUBERNETES_DEFAULTS, ...options };
   const timing: ListWatchTiming = settings;
   const { project = (object: Resource): Resource => object, random = Math.random } = options;
   const client = new ApiClient({ ...settings, userAgent: options.userAgent ?? 'weft' });
@@ -84,43 +86,49 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
     return received(kind, await client.call(call));
   }
 
+  /** Reads one page; `limit` 0 means all. */
   async function page(
     kind: ResourceKind,
     selector: Selector | undefined,
     token: string,
     limit: number,
-  ): Promise<Listed & { readonly next: string }> {
+    onItem: (item: Resource) => void,
+  ): Promise<{ readonly resourceVersion: string; readonly next: string }> {
     const query = new URLSearchParams();
     addSelector(query, selector);
     if (limit > 0) query.set('limit', String(limit));
     if (token !== '') query.set('continue', token);
-    const body = await client.call({ method: 'GET', path: collectionPath(kind, selector?.namespace), query });
+    const call: ApiCall = { method: 'GET', path: collectionPath(kind, selector?.namespace), query, ...acceptOf(kind, 'list') };
+    const body = await client.list(call, (item) => onItem(received(kind, item)));
     if (!isJsonObject(body) || !isJsonObject(body['metadata']))
       throw new ResourceError('ERR_UNAVAILABLE', 'the API server answered with no list');
-    const items = Array.isArray(body['items']) ? (body['items'] as unknown[]) : [];
     const { resourceVersion, continue: next } = body['metadata'];
     return {
-      items: items.map((item) => received(kind, item)),
       resourceVersion: typeof resourceVersion === 'string' ? resourceVersion : '',
       next: typeof next === 'string' ? next : '',
     };
   }
 
-  async function listAll(kind: ResourceKind, selector: Selector | undefined): Promise<Listed> {
-    const items: Resource[] = [];
+  /** Reads all pages; an item may come twice. Resolves with the version of the list. */
+  async function listAll(kind: ResourceKind, selector: Selector | undefined, onItem: (item: Resource) => void): Promise<string> {
     let token = '';
     try {
       for (;;) {
-        const { items: more, resourceVersion, next } = await page(kind, selector, token, settings.pageSize);
-        items.push(...more);
-        if (next === '') return { items, resourceVersion };
+        const { resourceVersion, next } = await page(kind, selector, token, settings.pageSize, onItem);
+        if (next === '') return resourceVersion;
         token = next;
       }
     } catch (error) {
       // The server forgot the list between two pages: take it in one piece.
-      if (token !== '' && isResourceError(error) && error.status === 410) return page(kind, selector, '', 0);
-      throw error;
+      if (token === '' || !isResourceError(error) || error.status !== 410) throw error;
+      return (await page(kind, selector, '', 0, onItem)).resourceVersion;
     }
+  }
+
+  async function list(kind: ResourceKind, selector: Selector | undefined): Promise<readonly Resource[]> {
+    const items = new Map<string, Resource>();
+    await listAll(kind, selector, (item) => items.set(`${item.metadata.namespace}/${item.metadata.name}`, item));
+    return [...items.values()];
   }
 
   function watch<R extends Resource>(
@@ -137,7 +145,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
         timing,
         random,
         onRetry: (error, delayMs) => options.onRetry?.(kind, error, delayMs),
-        list: () => listAll(kind, selector),
+        list: (onItem) => listAll(kind, selector, onItem),
       },
       handler as (event: WatchEvent<Resource>) => void,
     );
@@ -167,7 +175,7 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
       }
     },
     get: (kind, namespace, name) => send(kind, { method: 'GET', path: objectPath(kind, namespace, name) }),
-    list: async (kind, selector) => (await listAll(kind, selector)).items as never,
+    list: async (kind, selector) => (await list(kind, selector)) as never,
     watch,
     create: (kind, object) =>
       send(kind, { method: 'POST', path: collectionPath(kind, namespaceOf(kind, object.metadata.namespace)), body: object }),
@@ -193,8 +201,13 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
         body: patch,
         contentType: 'application/merge-patch+json',
       }),
-    delete: async (kind, namespace, name) => {
-      await client.call({ method: 'DELETE', path: objectPath(kind, namespace, name) });
+    delete: async (kind, namespace, name, { uid, gracePeriodSeconds } = {}) => {
+      const how = {
+        ...(uid === undefined ? {} : { preconditions: { uid } }),
+        ...(gracePeriodSeconds === undefined ? {} : { gracePeriodSeconds }),
+      };
+      const body = Object.keys(how).length === 0 ? {} : { body: { kind: 'DeleteOptions', apiVersion: 'v1', ...how } };
+      await client.call({ method: 'DELETE', path: objectPath(kind, namespace, name), ...body });
     },
     close: () => {
       for (const open of watches) open.close();

@@ -8,8 +8,8 @@ import { isResourceError } from '../errors.ts';
 import { isJsonObject } from '../json-values.ts';
 import { apiVersionOf } from '../kinds/registry.ts';
 import type { Resource, ResourceKind, Selector, Watch, WatchEvent } from '../types.ts';
-import type { ApiClient, LineStream } from './api-client.ts';
-import { collectionPath } from './resource-path.ts';
+import type { ApiCall, ApiClient, LineStream } from './api-client.ts';
+import { acceptOf, collectionPath } from './resource-path.ts';
 import { addSelector } from './selector-query.ts';
 import { errorOfStatus } from './status-answer.ts';
 import { fromWire } from './wire-object.ts';
@@ -34,7 +34,16 @@ export interface ListWatchOptions {
   readonly random: () => number;
   /** A failure that is being retried. */
   readonly onRetry: (error: unknown, delayMs: number) => void;
-  readonly list: () => Promise<{ readonly items: readonly Resource[]; readonly resourceVersion: string }>;
+  /** Lists, item by item, through `project`; resolves with the version of the list. */
+  readonly list: (onItem: (item: Resource) => void) => Promise<string>;
+}
+
+/** What is remembered of an object: enough to tell what changed, and who was deleted. Objects themselves are not kept. */
+interface Known {
+  readonly namespace: string;
+  readonly name: string;
+  readonly uid: string;
+  readonly resourceVersion: string;
 }
 
 function keyOf({ metadata }: Resource): string {
@@ -50,7 +59,7 @@ function isGone(error: unknown): boolean {
 export class ListWatch implements Watch {
   private readonly options: ListWatchOptions;
   private readonly handler: (event: WatchEvent<Resource>) => void;
-  private readonly known = new Map<string, Resource>();
+  private readonly known = new Map<string, Known>();
   private resourceVersion: string | undefined;
   private isSynced = false;
   private isClosed = false;
@@ -88,7 +97,9 @@ export class ListWatch implements Watch {
     const { minBackoffMs, maxBackoffMs } = this.options.timing;
     const ceiling = Math.min(maxBackoffMs, minBackoffMs * 2 ** Math.min(this.failures, 30));
     // The first listing again after a 410 need not wait.
-    const delayMs = isGone(error) && this.failures === 0 ? 0 : ceiling * (0.5 + this.options.random() / 2);
+    const jittered = isGone(error) && this.failures === 0 ? 0 : ceiling * (0.5 + this.options.random() / 2);
+    const askedMs = isResourceError(error) ? Math.min(error.retryAfterMs ?? 0, maxBackoffMs) : 0;
+    const delayMs = Math.max(jittered, askedMs);
     this.failures += 1;
     this.options.onRetry(error, delayMs);
     await this.pause(delayMs);
@@ -104,10 +115,12 @@ export class ListWatch implements Watch {
   }
 
   private async relist(): Promise<void> {
-    const { items, resourceVersion } = await this.options.list();
-    const listed = new Set(items.map((item) => keyOf(item)));
-    for (const [key, object] of this.known) if (!listed.has(key)) this.remove(key, object);
-    for (const item of items) this.put(item);
+    const listed = new Set<string>();
+    const resourceVersion = await this.options.list((item) => {
+      listed.add(keyOf(item));
+      this.put(item);
+    });
+    for (const [key, known] of this.known) if (!listed.has(key)) this.remove(key, this.deletedObject(known));
     this.resourceVersion = resourceVersion;
     if (this.isSynced) return;
     this.isSynced = true;
@@ -122,7 +135,8 @@ export class ListWatch implements Watch {
     addSelector(query, selector);
     let failure: unknown;
     let events = 0;
-    const stream = client.stream({ method: 'GET', path: collectionPath(kind, selector?.namespace), query }, (line) => {
+    const call: ApiCall = { method: 'GET', path: collectionPath(kind, selector?.namespace), query, ...acceptOf(kind, 'object') };
+    const stream = client.stream(call, (line) => {
       events += 1;
       failure = this.take(line);
       if (failure !== undefined) stream.abort();
@@ -165,17 +179,26 @@ export class ListWatch implements Watch {
   }
 
   private put(object: Resource): void {
+    if (this.isClosed) return;
     const key = keyOf(object);
     const old = this.known.get(key);
-    if (old !== undefined && old.metadata.uid === object.metadata.uid && old.metadata.resourceVersion === object.metadata.resourceVersion)
-      return;
-    if (old !== undefined && old.metadata.uid !== object.metadata.uid) this.remove(key, old);
-    this.known.set(key, object);
-    this.emit({ type: old === undefined || old.metadata.uid !== object.metadata.uid ? 'added' : 'modified', object });
+    const { namespace, name, uid, resourceVersion } = object.metadata;
+    const isSame = old?.uid === uid;
+    if (isSame && old.resourceVersion === resourceVersion) return;
+    if (old !== undefined && !isSame) this.remove(key, this.deletedObject(old));
+    this.known.set(key, { namespace, name, uid, resourceVersion });
+    this.emit({ type: isSame ? 'modified' : 'added', object });
   }
 
   private remove(key: string, last: Resource): void {
     if (this.known.delete(key)) this.emit({ type: 'deleted', object: last });
+  }
+
+  /** An object of which only the absence is known. */
+  private deletedObject({ namespace, name, uid, resourceVersion }: Known): Resource {
+    const { kind } = this.options;
+    const metadata = { namespace, name, uid, resourceVersion, creationTimestamp: '', labels: {}, annotations: {} };
+    return { apiVersion: apiVersionOf(kind), kind: kind.kind, metadata };
   }
 
   private emit(event: WatchEvent<Resource>): void {

@@ -31,6 +31,14 @@ export function objectPath(kind: ResourceKind, namespace: string, name: string):
   return `${collectionPath(kind, namespace)}/${encodeURIComponent(name)}`;
 }
 
+/** The media type to ask for, for a kind of which only metadata is wanted (Kubernetes API concepts, "Metadata-only"). */
+export function acceptOf(kind: ResourceKind, what: 'object' | 'list'): { readonly accept?: string } {
+  if (kind.isMetadataOnly !== true) return {};
+  const type = what === 'list' ? 'PartialObjectMetadataList' : 'PartialObjectMetadata';
+  // The second choice is for a server that cannot, such as our own HTTP face.
+  return { accept: `application/json;as=${type};g=meta.k8s.io;v=v1,application/json` };
+}
+
 function decodeStep(step: string): string {
   try {
     return decodeURIComponent(step);

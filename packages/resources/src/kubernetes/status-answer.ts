@@ -48,10 +48,21 @@ function causesOf(body: JsonObject): readonly FieldError[] {
     }));
 }
 
+/** Seconds, as API servers give them; a date means nothing here. In milliseconds. */
+function delayOf(retryAfter: string | undefined): number | undefined {
+  return retryAfter !== undefined && /^\d{1,6}$/.test(retryAfter) ? Number(retryAfter) * 1000 : undefined;
+}
+
 /** The error behind an answer that is not a success. `body` is the answer's JSON, or undefined where it had none. */
-export function errorOfStatus(status: number, body: unknown): ResourceError {
+export function errorOfStatus(status: number, body: unknown, retryAfter?: string): ResourceError {
   const answer = isJsonObject(body) ? body : {};
   const reason = typeof answer['reason'] === 'string' ? answer['reason'] : '';
   const message = typeof answer['message'] === 'string' ? answer['message'] : `the API server answered ${status}`;
-  return new ResourceError(codeOf(status, reason), message, { status, reason, causes: causesOf(answer) });
+  const retryAfterMs = delayOf(retryAfter);
+  return new ResourceError(codeOf(status, reason), message, {
+    status,
+    reason,
+    causes: causesOf(answer),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
 }

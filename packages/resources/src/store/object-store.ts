@@ -117,7 +117,7 @@ export class ObjectStore {
     const resolved = this.resolve(gvk);
     const found: Resource[] = [];
     for (const { object } of this.entries.get(typeKey(resolved.type))?.values() ?? []) {
-      if (matchesSelector(object.metadata, selector)) found.push(this.view(resolved, object));
+      if (matchesSelector(object, selector)) found.push(this.view(resolved, object));
     }
     return found.sort((a, b) => compareText(a.metadata.namespace, b.metadata.namespace) || compareText(a.metadata.name, b.metadata.name));
   }

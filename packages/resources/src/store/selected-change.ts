@@ -13,8 +13,8 @@ export function selectedChange(
   selector: Selector | undefined,
 ): { readonly type: 'added' | 'modified' | 'deleted'; readonly object: Resource } | undefined {
   const { object, previous } = change;
-  const isIn = object !== undefined && matchesSelector(object.metadata, selector);
-  const wasIn = previous !== undefined && matchesSelector(previous.metadata, selector);
+  const isIn = object !== undefined && matchesSelector(object, selector);
+  const wasIn = previous !== undefined && matchesSelector(previous, selector);
   if (isIn) return { type: wasIn ? 'modified' : 'added', object };
   if (!wasIn) return undefined;
   if (object === undefined) return { type: 'deleted', object: previous };
