@@ -5,7 +5,13 @@ export default defineConfig({
   resolve: { conditions: ['weft-source'] },
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.ts', 'bench/src/**/*.test.ts', 'tools/**/*.test.ts'],
+    include: [
+      'packages/*/src/**/*.test.ts',
+      'apps/*/src/**/*.test.ts',
+      'bench/src/**/*.test.ts',
+      'tools/**/*.test.ts',
+      'e2e/docs/**/*.test.ts',
+    ],
     // Those need root and iptables: vitest.netns.config.ts.
     exclude: ['**/node_modules/**', '**/*.netns.test.ts'],
     testTimeout: 30_000,
