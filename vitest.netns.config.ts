@@ -6,7 +6,7 @@ export default defineConfig({
   resolve: { conditions: ['weft-source'] },
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
   test: {
-    include: ['packages/*/src/**/*.netns.test.ts'],
+    include: ['packages/*/src/**/*.netns.test.ts', 'apps/*/src/**/*.netns.test.ts'],
     testTimeout: 60_000,
     pool: 'forks',
     fileParallelism: false,

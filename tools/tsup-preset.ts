@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How an app becomes one file: `dist/main.js`, with every package in it, so that an image holds Node and that file (and, where asked,
+ * How an app becomes one file: `dist/main.js`, or one for each of its mains, with every package in it, so that an image holds Node and that file (and, where asked,
  * lazily imported parts beside it). Only JavaScript: types come from `tsc -b`. Packages are bundled from their sources (condition
  * `weft-source`), so nothing has to be built before.
  */
@@ -10,6 +10,8 @@ import { defineConfig } from 'tsup';
 export interface AppBundle {
   /** Drops whitespace and shortens names: less source text in memory. Stack traces then need the source map beside the file. */
   readonly isMinified?: boolean;
+  /** Mains by the name of their file in `dist`. Default: `main`. */
+  readonly entries?: Readonly<Record<string, string>>;
   /** Leaves what is imported lazily in files of its own (`dist/chunk-*.js`), so that it is read only when it is needed. */
   readonly isSplit?: boolean;
   /** Names in the sources that stand for these texts. */
@@ -19,7 +21,7 @@ export interface AppBundle {
 /** The tsup configuration of one app. */
 export function appBundle(options: AppBundle = {}): ReturnType<typeof defineConfig> {
   return defineConfig({
-    entry: { main: 'src/main.ts' },
+    entry: { ...(options.entries ?? { main: 'src/main.ts' }) },
     outDir: 'dist',
     format: 'esm',
     platform: 'node',

@@ -4,7 +4,7 @@
  * that fails. Without `exec` nothing runs: the plan for an untouched machine is returned (`--simulate`).
  */
 import { type Backend, candidateBackends } from './backends.ts';
-import { commandAdvice, missingBinaryAdvice, RedirectError } from './errors.ts';
+import { commandAdvice, isPermissionProblem, missingBinaryAdvice, RedirectError } from './errors.ts';
 import { checkOptions, type RedirectOptions } from './options.ts';
 import { inNamespace, inspectCommand, planRedirect, planRemoval, type RedirectCommand } from './plan.ts';
 import type { CommandResult, Exec } from './run-command.ts';
@@ -84,14 +84,17 @@ class Run {
         this.commands.push(command);
         return { backend, saveOutput: '' };
       }
-      const missing = await this.findMissing(backend);
-      const result = missing === undefined ? await this.exec(command) : undefined;
-      if (result?.status === 0) {
+      const result = await this.exec(command);
+      const missing = await this.findMissing(backend, result.status === 0);
+      if (result.status === 0 && missing === undefined) {
         this.commands.push(command);
         this.warnings.push(...reasons);
         return { backend, saveOutput: result.stdout };
       }
-      reasons.push(result === undefined ? missingBinaryAdvice(missing ?? '') : failureText(command, result));
+      if (missing === undefined && isPermissionProblem(result.stderr)) {
+        throw new RedirectError('ERR_REDIRECT_PERMISSION', failureText(command, result));
+      }
+      reasons.push(missing === undefined ? failureText(command, result) : missingBinaryAdvice(missing));
     }
     throw new RedirectError('ERR_REDIRECT_NO_BINARY', `no iptables for IPv${family} can be used: ${reasons.join('; ')}`);
   }
@@ -103,8 +106,12 @@ class Run {
     if (result.status !== 0) throw new RedirectError('ERR_REDIRECT_COMMAND', failureText(command, result));
   }
 
-  /** `nsenter` would hide which binary is missing, so each is looked for on its own. */
-  private async findMissing({ binary, saveBinary }: Backend): Promise<string | undefined> {
+  /**
+   * The one of the pair that is not installed. `nsenter` would hide which, so each is looked for on its own; a pair of one package
+   * is complete when one of it works, and each look is a process.
+   */
+  private async findMissing({ binary, saveBinary }: Backend, doesSaveWork: boolean): Promise<string | undefined> {
+    if (doesSaveWork && saveBinary === `${binary}-save`) return undefined;
     for (const name of [binary, saveBinary]) {
       if ((await this.exec?.([name, '--version']))?.status === undefined) return name;
     }

@@ -3,9 +3,9 @@
  * What can go wrong while installing rules, in words for whoever has to repair it: the failed command, what the system said, what to do.
  */
 
-export type RedirectErrorCode = 'ERR_REDIRECT_OPTION' | 'ERR_REDIRECT_NO_BINARY' | 'ERR_REDIRECT_COMMAND';
+export type RedirectErrorCode = 'ERR_REDIRECT_OPTION' | 'ERR_REDIRECT_NO_BINARY' | 'ERR_REDIRECT_PERMISSION' | 'ERR_REDIRECT_COMMAND';
 
-/** Match on `code`: an unusable option, no usable iptables, or a command that failed. */
+/** Match on `code`: an unusable option, no usable iptables, a process that may not change rules, or a command that failed. */
 export class RedirectError extends Error {
   readonly code: RedirectErrorCode;
 
@@ -32,13 +32,28 @@ export function missingBinaryAdvice(binary: string): string {
     : `${binary} was not found in PATH: install the Debian package ${found[1]}`;
 }
 
+const LOCK_FILE = /can't open lock file/i;
+const LOCK_HELD = /xtables lock/i;
+const PERMISSION = /permission denied|must be root|operation not permitted/i;
+
+/** Whether a command failed because this process may not change rules: no other iptables will do better. */
+export function isPermissionProblem(stderr: string): boolean {
+  return PERMISSION.test(stderr) && !LOCK_FILE.test(stderr);
+}
+
+/** Whether a command failed because another one held the lock of the legacy iptables: trying again helps. */
+export function isLockProblem(stderr: string): boolean {
+  return LOCK_HELD.test(stderr);
+}
+
 /** Messages of iptables and friends that have one usual cause. */
 const CAUSES: readonly (readonly [RegExp, string])[] = [
+  [LOCK_FILE, 'the legacy iptables needs a writable /run (mount an emptyDir there), or choose --iptables-mode=nft'],
   [
-    /permission denied|must be root|operation not permitted/i,
-    'it needs the capabilities NET_ADMIN and NET_RAW in that network namespace (run as root, or privileged)',
+    PERMISSION,
+    'it needs the capabilities NET_ADMIN and NET_RAW in that network namespace: add both to the securityContext, run as root, or use the CNI plugin instead',
   ],
-  [/xtables lock/i, 'another program changes the rules at the same time: pass --use-wait-flag'],
+  [LOCK_HELD, 'another program changes the rules at the same time: pass --use-wait-flag'],
   [
     /ip6tables.*(nat|initialize)|address family not supported/i,
     'the kernel has no IPv6 NAT: load ip6table_nat (legacy) or nf_tables, or pass --ipv6=false',

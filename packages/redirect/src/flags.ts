@@ -96,13 +96,14 @@ function collect(args: readonly string[]): Map<string, string[]> {
   const given = new Map<string, string[]>();
   for (let index = 0; index < args.length; index++) {
     const arg = args[index] as string;
+    // The end of flags, as pflag has it; there are no other arguments.
+    if (arg === '--' && index === args.length - 1) break;
     const match = /^(?:--([a-z0-9-]+)|-([a-z]))(?:=(.*))?$/s.exec(arg) ?? /^()-([pougr])(.+)$/s.exec(arg);
     if (match === null) throw new RedirectError('ERR_REDIRECT_OPTION', `unexpected argument ${arg}`);
     const name = match[1] === undefined || match[1] === '' ? (SHORT_FLAGS.get(match[2] ?? '') ?? '') : match[1];
     let value: string | undefined = match[3];
     if (BOOLEAN_FLAGS.has(name)) {
-      value ??= 'true';
-      if (value !== 'true' && value !== 'false') refuse(name, `${value} is not true or false`);
+      value = goBoolean(value ?? 'true') ?? refuse(name, `${value} is not true or false`);
     } else if (VALUE_FLAGS.has(name)) {
       if (value === undefined) value = args[++index];
       if (value === undefined) refuse(name, 'needs a value');
@@ -112,6 +113,12 @@ function collect(args: readonly string[]): Map<string, string[]> {
     given.set(name, [...(given.get(name) ?? []), value]);
   }
   return given;
+}
+
+/** `true` or `false` for the words that Go's ParseBool knows. */
+function goBoolean(text: string): 'true' | 'false' | undefined {
+  if (/^(1|t|T|TRUE|true|True)$/.test(text)) return 'true';
+  return /^(0|f|F|FALSE|false|False)$/.test(text) ? 'false' : undefined;
 }
 
 function isMode(text: string): text is IptablesMode {
