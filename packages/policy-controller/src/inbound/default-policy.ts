@@ -7,9 +7,17 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { inbound } from '@weft/proto';
 import { ALL_NETWORKS, type IpNetwork, networkMessage } from '../parse/ip-network.ts';
 
-const NAMES = ['all-unauthenticated', 'all-authenticated', 'cluster-unauthenticated', 'cluster-authenticated', 'deny', 'audit'] as const;
+/** Their names. */
+export const DEFAULT_POLICY_NAMES = [
+  'all-unauthenticated',
+  'all-authenticated',
+  'cluster-unauthenticated',
+  'cluster-authenticated',
+  'deny',
+  'audit',
+] as const;
 
-export type DefaultPolicy = (typeof NAMES)[number];
+export type DefaultPolicy = (typeof DEFAULT_POLICY_NAMES)[number];
 
 export type AuthzInit = MessageInitShape<typeof inbound.AuthzSchema>;
 
@@ -20,7 +28,7 @@ export function defaultLabels(name: string): Record<string, string> {
 
 /** The policy of that name, or undefined. */
 export function parseDefaultPolicy(text: string | undefined): DefaultPolicy | undefined {
-  return NAMES.find((name) => name === text);
+  return DEFAULT_POLICY_NAMES.find((name) => name === text);
 }
 
 /** The same reach with identity required; deny and audit stay what they are. */

@@ -9,9 +9,10 @@ import { isPort } from '../parse/port-set.ts';
 import { type DefaultPolicy, parseDefaultPolicy } from './default-policy.ts';
 import type { WorkloadInfo } from './workload-info.ts';
 
-const PROTOCOLS = ['unknown', 'HTTP/1', 'HTTP/2', 'gRPC', 'opaque', 'TLS'] as const;
+/** What `proxyProtocol` may say. */
+export const SERVER_PROTOCOLS = ['unknown', 'HTTP/1', 'HTTP/2', 'gRPC', 'opaque', 'TLS'] as const;
 
-export type ServerProtocol = (typeof PROTOCOLS)[number];
+export type ServerProtocol = (typeof SERVER_PROTOCOLS)[number];
 
 export interface ServerInfo {
   readonly namespace: string;
@@ -33,7 +34,7 @@ export function serverInfo(server: Server): Parsed<ServerInfo> {
   const selector = spec?.podSelector ?? spec?.externalWorkloadSelector;
   if (spec === undefined || selector === undefined) return invalid('no selector');
   if (typeof spec.port === 'number' ? !isPort(spec.port) : typeof spec.port !== 'string') return invalid('invalid port');
-  const protocol = PROTOCOLS.find((known) => known === (spec.proxyProtocol ?? 'unknown'));
+  const protocol = SERVER_PROTOCOLS.find((known) => known === (spec.proxyProtocol ?? 'unknown'));
   if (protocol === undefined) return invalid(`unknown proxyProtocol '${spec.proxyProtocol}'`);
   return valid({
     namespace,

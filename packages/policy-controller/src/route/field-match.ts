@@ -8,6 +8,7 @@ import type { httpRoute } from '@weft/proto';
 import type { ValueMatch } from '@weft/resources';
 import { RE2JS } from 're2js';
 import { type Parsed, invalid, valid } from '../parse/parsed.ts';
+import { MAX_PATTERN_SIZE, patternSize } from './pattern-size.ts';
 
 /** Longest pattern that is compiled, in characters; the API server's own limit for match values is below it. */
 export const MAX_PATTERN_LENGTH = 4096;
@@ -45,7 +46,8 @@ export function parseFieldName(name: string): Parsed<string> {
 
 /** A pattern that compiles. */
 export function parsePattern(pattern: string): Parsed<string> {
-  if (pattern.length > MAX_PATTERN_LENGTH) return invalid('pattern too long');
+  if (pattern.length > MAX_PATTERN_LENGTH) return invalid(`pattern too long: more than ${MAX_PATTERN_LENGTH} characters`);
+  if (patternSize(pattern) > MAX_PATTERN_SIZE) return invalid(`pattern too large: more than ${MAX_PATTERN_SIZE} single matches`);
   try {
     RE2JS.compile(pattern);
     return valid(pattern);
