@@ -11,12 +11,15 @@ import { ConfigMapKind, NamespaceKind, ServiceKind } from './kinds/core.ts';
 import { metadataOnly } from './kinds/meta.ts';
 import { EgressNetworkKind, ServerKind } from './kinds/policy.ts';
 import { PolicyHTTPRouteKind } from './kinds/routes.ts';
+import { LeaseKind } from './kinds/workloads.ts';
 import type { EgressNetwork } from './kinds/policy.ts';
 import type { Resource, ResourceErrorCode, ResourceInput, ResourceKind, ResourceSource, Selector, WatchEvent } from './types.ts';
 
 /** A source under test. */
 export interface ConformanceSubject {
   readonly source: ResourceSource;
+  /** Begins the names of the namespaces that the suite makes, where they must differ from those of earlier runs. Default `conformance`. */
+  readonly namespacePrefix?: string;
   /** Ends what the subject holds besides the source. */
   close(): Promise<void>;
   /** Cuts the connections behind open watches, where there are any. */
@@ -90,7 +93,7 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
     async function subject(): Promise<ConformanceSubject & { readonly namespace: string }> {
       const opened = await open();
       spaces += 1;
-      const namespace = `conformance-${spaces}`;
+      const namespace = `${opened.namespacePrefix ?? 'conformance'}-${spaces}`;
       await opened.source.create(NamespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } });
       cleanups.push(async () => {
         await opened.source.delete(NamespaceKind, '', namespace);
@@ -222,6 +225,15 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
         expect(second.metadata.resourceVersion).toBe(first.metadata.resourceVersion);
       });
 
+      it('of a custom kind or a Lease must name the version that it replaces', async () => {
+        const { source, namespace } = await subject();
+        await source.create(EgressNetworkKind, network(namespace, 'n'));
+        expect(await codeOf(source.update(EgressNetworkKind, network(namespace, 'n', {}, 'Deny')))).toBe('ERR_INVALID');
+        const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', metadata: { name: 'l', namespace }, spec: {} };
+        await source.create(LeaseKind, lease);
+        expect(await codeOf(source.update(LeaseKind, { ...lease, spec: { holderIdentity: 'h' } }))).toBe('ERR_INVALID');
+      });
+
       it('refuses what is not there', async () => {
         const { source, namespace } = await subject();
         expect(await codeOf(source.update(ConfigMapKind, configMap(namespace, 'none', {})))).toBe('ERR_NOT_FOUND');
@@ -288,7 +300,9 @@ export function describeResourceSource(name: string, open: () => Promise<Conform
         );
         expect(again.spec).toEqual({ trafficPolicy: 'Deny' });
         expect(again.status).toEqual({ conditions: [condition] });
-        const replaced = await source.update(EgressNetworkKind, network(namespace, 'n'));
+        const next = network(namespace, 'n');
+        const { resourceVersion } = again.metadata;
+        const replaced = await source.update(EgressNetworkKind, { ...next, metadata: { ...next.metadata, resourceVersion } });
         expect(replaced.status).toEqual({ conditions: [condition] });
       });
 

@@ -127,7 +127,7 @@ export interface ResourceSource {
    */
   watch<R extends Resource>(kind: ResourceKind<R>, selector: Selector | undefined, handler: (event: WatchEvent<R>) => void): Watch;
   create<R extends Resource>(kind: ResourceKind<R>, object: ResourceInput): Promise<R>;
-  /** Replaces; `metadata.resourceVersion`, where given, must match. */
+  /** Replaces; `metadata.resourceVersion`, where given, must match. Custom kinds and Leases need it. */
   update<R extends Resource>(kind: ResourceKind<R>, object: ResourceInput): Promise<R>;
   /** Server-side apply, create or merge, by this field manager. */
   apply<R extends Resource>(kind: ResourceKind<R>, object: ResourceInput, fieldManager: string): Promise<R>;

@@ -166,6 +166,7 @@ export function builtInTypes(options: BuiltInOptions = {}): readonly ResourceTyp
       nameStyle,
       storageVersion: version,
       versions: new Map([[version, typeVersion]]),
+      needsVersion: kind === 'Lease',
       hasGeneration,
     };
   });

@@ -59,6 +59,7 @@ export function customTypes(definitions: readonly unknown[]): CustomTypes {
       nameStyle: 'subdomain',
       storageVersion: String(storage['name']),
       versions: new Map(versions.map((version) => [version.name, version])),
+      needsVersion: true,
       hasGeneration: true,
     };
   });

@@ -21,6 +21,7 @@ import type { ResourceType } from './resource-type.ts';
 import {
   assertCurrent,
   assertHasStatus,
+  assertNamesVersion,
   assertNoLosers,
   candidateOf,
   compareText,
@@ -270,6 +271,7 @@ export class ObjectStore {
     const metadata = candidate['metadata'] as JsonObject;
     const old = this.entry(resolved.type, String(metadata['namespace']), String(metadata['name']));
     if (old === undefined) throw notFound(resolved.type, String(metadata['name']));
+    assertNamesVersion(resolved.type, metadata);
     assertCurrent(resolved.type, old.object, metadata);
     return this.rewrite(resolved, old, candidate, isStatus, options);
   }

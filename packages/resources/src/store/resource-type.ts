@@ -36,6 +36,8 @@ export interface ResourceType {
   readonly storageVersion: string;
   /** Served versions by name. */
   readonly versions: ReadonlyMap<string, TypeVersion>;
+  /** Whether a replacement must name the version that it replaces, as API servers want of custom kinds and Leases. */
+  readonly needsVersion: boolean;
   /** Whether `metadata.generation` counts changes outside metadata and status. */
   readonly hasGeneration: boolean;
 }
@@ -61,6 +63,7 @@ export function openType(kind: ResourceKind): ResourceType {
     nameStyle: 'subdomain',
     storageVersion: kind.version,
     versions: new Map([[kind.version, { name: kind.version, hasStatus: true, rules: openRules }]]),
+    needsVersion: true,
     hasGeneration: true,
   };
 }

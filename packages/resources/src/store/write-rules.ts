@@ -4,7 +4,7 @@
  * owners of fields, and what counts for a generation. Source: Kubernetes API conventions ("Metadata", "Concurrency Control and
  * Consistency").
  */
-import { ResourceError } from '../errors.ts';
+import { invalidObject, ResourceError } from '../errors.ts';
 import { copyJson, isJsonObject } from '../json-values.ts';
 import type { JsonObject } from '../json-values.ts';
 import { apiVersionOf } from '../kinds/registry.ts';
@@ -106,4 +106,12 @@ export function assertCurrent(type: ResourceType, live: Resource, metadata: Json
     ? 'the object has been modified; please apply your changes to the latest version and try again'
     : `Precondition failed: UID in precondition: ${String(metadata['uid'])}, UID in object meta: ${live.metadata.uid}`;
   throw new ResourceError('ERR_CONFLICT', `Operation cannot be fulfilled on ${qualified(type)} "${live.metadata.name}": ${reason}`);
+}
+
+/** Throws ERR_INVALID where a replacement must name the version that it replaces and does not. */
+export function assertNamesVersion(type: ResourceType, metadata: JsonObject): void {
+  if (!type.needsVersion || hasVersion(metadata)) return;
+  throw invalidObject(type.kind, type.group, String(metadata['name']), [
+    { path: 'metadata.resourceVersion', reason: 'FieldValueInvalid', message: 'Invalid value: 0: must be specified for an update' },
+  ]);
 }
