@@ -11,6 +11,7 @@ export default defineConfig({
       'bench/src/**/*.test.ts',
       'tools/**/*.test.ts',
       'e2e/docs/**/*.test.ts',
+      'e2e/cluster/**/*.test.ts',
     ],
     // Those need root and iptables: vitest.netns.config.ts.
     exclude: ['**/node_modules/**', '**/*.netns.test.ts'],
