@@ -28,7 +28,8 @@ export function policyConfig(options: PolicyControllerOptions): PolicyConfig {
   return {
     controlPlaneNamespace: options.controlPlaneNamespace,
     trustDomain: options.identityDomain,
-    clusterDomain: options.clusterDomain,
+    // `cluster.local.` is the same domain, written as absolute.
+    clusterDomain: options.clusterDomain.replace(/\.+$/, ''),
     clusterNetworks: networks('clusterNetworks', options.clusterNetworks),
     probeNetworks: networks('probeNetworks', options.probeNetworks),
     defaultPolicy: options.defaultPolicy,

@@ -4,16 +4,18 @@
  * when it is created, is ready once every watch has given its initial list, and stops all of it on close.
  */
 import type { MetricFactory } from '@weft/grpc-server';
-import type { ResourceSource } from '@weft/resources';
+import { LeaseElection, type ResourceSource } from '@weft/resources';
 import { type InboundHandlers, inboundHandlers } from './inbound/inbound-service.ts';
 import { DependencyGraph } from './index/dependency-graph.ts';
 import { PolicyIndex } from './index/policy-index.ts';
 import { startWatches } from './index/watches.ts';
 import { type OutboundHandlers, outboundHandlers } from './outbound/outbound-service.ts';
 import { policyConfig } from './policy-config.ts';
-import { LeaseElection } from './status/lease-election.ts';
 import { StatusController } from './status/status-controller.ts';
 import { DEFAULT_OPTIONS, type PolicyClock, type PolicyControllerOptions, type PolicyLog, SYSTEM_CLOCK } from './types.ts';
+
+/** The Lease of the one who writes statuses. */
+export const LEASE_NAME = 'policy-controller-write';
 
 /** What a policy controller is made of. */
 export interface PolicyControllerParts {
@@ -58,8 +60,11 @@ export function createPolicyController(parts: PolicyControllerParts): PolicyCont
     clock,
     log,
     namespace: options.controlPlaneNamespace,
+    name: LEASE_NAME,
+    labels: { 'linkerd.io/control-plane-component': 'destination', 'linkerd.io/control-plane-ns': options.controlPlaneNamespace },
     holder: options.hostname,
-    deploymentName: options.policyDeploymentName,
+    fieldManager: 'policy-controller',
+    owner: { deployment: options.policyDeploymentName, isRequired: true },
     onLeadership: (isLeading) => statusController.lead(isLeading),
   });
   const watches = startWatches(index, source, log, clock);

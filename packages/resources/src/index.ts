@@ -21,6 +21,8 @@ export { inClusterConnection, kubeconfigConnection, SERVICE_ACCOUNT_DIRECTORY } 
 export type { KubernetesConnection } from './kubernetes/connection.ts';
 export { API_SERVER_DEFAULTS, serveKubernetesApi } from './kubernetes/api-server.ts';
 export type { ApiServer, ApiServerOptions } from './kubernetes/api-server.ts';
+export { LEASE_TIMING, LeaseElection } from './lease/lease-election.ts';
+export type { LeaseClock, LeaseElectionOptions, LeaseLog, LeaseTiming } from './lease/lease-election.ts';
 export { customTypes } from './schema/custom-types.ts';
 export type { CustomTypes } from './schema/custom-types.ts';
 export { readCustomTypes } from './schema/custom-type-files.ts';

@@ -79,7 +79,8 @@ export function startWatches(index: PolicyIndex, source: ResourceSource, log: Po
     }
   }
 
-  const meshed: Selector = { labels: { [CONTROL_PLANE_LABEL]: index.config.controlPlaneNamespace } };
+  // Whose control plane injected a pod does not matter: every meshed pod may ask.
+  const meshed: Selector = { hasLabels: [CONTROL_PLANE_LABEL] };
   const followed = [
     follow(PodKind, index.pods, meshed),
     follow(ExternalWorkloadKind, index.externalWorkloads),
