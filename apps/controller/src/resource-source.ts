@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Which world a component sees (design §2): what `--resources` names, a directory of manifests or the URL of something that speaks the
- * Kubernetes API; without the flag, the cluster that the process runs in. Everything after this file is the same for every source.
+ * Kubernetes API; without the flag, a cluster: that of a kubeconfig, or the one that the process runs in. Everything after this file is the same for every source.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createDirectorySource, createKubernetesSource, type KubernetesSourceOptions, type ResourceSource } from '@weft/resources';
+import { stat } from 'node:fs/promises';
+import {
+  createDirectorySource,
+  createKubernetesSource,
+  inClusterConnection,
+  isResourceError,
+  kubeconfigConnection,
+  SERVICE_ACCOUNT_DIRECTORY,
+  type KubernetesSourceOptions,
+  type ResourceSource,
+} from '@weft/resources';
 import type { Logger } from '@weft/telemetry';
 
 export interface ResourceFlags {
@@ -13,6 +21,8 @@ export interface ResourceFlags {
   readonly resources: string | undefined;
   /** Directory with the definitions of the custom kinds, for a directory of manifests; without it they are served without schema. */
   readonly crds: string | undefined;
+  /** Kubeconfig of the cluster, for a process outside of it. */
+  readonly kubeconfig?: string | undefined;
 }
 
 /** An open source. */
@@ -22,19 +32,20 @@ export interface OpenSource {
   readonly isCluster: boolean;
 }
 
-/** Where Kubernetes mounts a pod's own credentials. */
-const SERVICE_ACCOUNT_DIRECTORY = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** The kubelet rotates tokens long before they end. */
-const TOKEN_REREAD_MS = 60_000;
-
 /** Opens the source that the flags name. Rejects with a message for the operator. */
 export async function openSource(
-  { resources, crds }: ResourceFlags,
+  { resources, crds, kubeconfig }: ResourceFlags,
   logger: Logger,
   environment: Readonly<Record<string, string | undefined>> = process.env,
   credentialsDirectory: string = SERVICE_ACCOUNT_DIRECTORY,
 ): Promise<OpenSource> {
-  if (resources === undefined) return { source: await inCluster(logger, environment, credentialsDirectory), isCluster: true };
+  if (resources === undefined) {
+    const isNamed = kubeconfig !== undefined && kubeconfig !== '';
+    const connection = isNamed ? await kubeconfigConnection(kubeconfig) : await inClusterConnection(environment, credentialsDirectory);
+    if (connection === undefined)
+      throw new Error('not in a cluster: --resources is required, a directory of manifests or the URL of an API server, or --kubeconfig');
+    return { source: remoteSource(connection, logger), isCluster: true };
+  }
   if (/^(https?:\/\/|unix:)/.test(resources)) return { source: remoteSource({ baseUrl: resources }, logger), isCluster: false };
   const found = await stat(resources).catch(() => undefined);
   if (found?.isDirectory() !== true) throw new Error(`--resources: ${resources} is neither a directory nor a URL`);
@@ -42,39 +53,19 @@ export async function openSource(
   return { source, isCluster: false };
 }
 
-async function inCluster(
-  logger: Logger,
-  environment: Readonly<Record<string, string | undefined>>,
-  directory: string,
-): Promise<ResourceSource> {
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port = '443' } = environment;
-  if (!host) throw new Error('not in a cluster: --resources is required, a directory of manifests or the URL of an API server');
-  const ca = await readFile(join(directory, 'ca.crt'), 'utf8');
-  const baseUrl = `https://${host.includes(':') ? `[${host}]` : host}:${port}`;
-  return remoteSource({ baseUrl, tls: { ca }, bearerToken: tokenReader(join(directory, 'token')) }, logger);
-}
-
 function remoteSource(options: KubernetesSourceOptions, logger: Logger): ResourceSource {
   return createKubernetesSource({
     ...options,
     userAgent: 'weft-controller',
-    onRetry: (kind, error, delayMs) =>
-      logger.warn('Watch is retried', {
+    onRetry: (kind, error, delayMs) => {
+      const fields = {
         kind: kind.kind,
         error: error instanceof Error ? error.message : String(error),
         delay_ms: Math.round(delayMs),
-      }),
+      };
+      // That a server has forgotten where a watch stood is its ordinary way.
+      if (isResourceError(error) && error.status === 410) logger.debug('Watch is begun anew', fields);
+      else logger.warn('Watch is retried', fields);
+    },
   });
-}
-
-function tokenReader(path: string): () => Promise<string> {
-  let token = '';
-  let readMs = -Infinity;
-  return async () => {
-    if (performance.now() - readMs > TOKEN_REREAD_MS) {
-      token = (await readFile(path, 'utf8')).trim();
-      readMs = performance.now();
-    }
-    return token;
-  };
 }

@@ -8,6 +8,7 @@ import {
   EndpointSliceKind,
   ExternalWorkloadKind,
   JobKind,
+  metadataOnly,
   NodeKind,
   PodKind,
   ReplicaSetKind,
@@ -64,9 +65,10 @@ export class World {
     this.externalWorkloads = Table.watch(source, ExternalWorkloadKind, externalWorkloadRecord, false, onError);
     this.servers = Table.watch(source, ServerKind, serverRecord, false, onError);
     this.profiles = Table.watch(source, ServiceProfileKind, profileRecord, false, onError);
-    this.replicaSets = Table.watch(source, ReplicaSetKind, ownerRecord, false, onError);
-    this.jobs = Table.watch(source, JobKind, ownerRecord, false, onError);
-    this.nodes = Table.watch(source, NodeKind, nodeRecord, false, onError);
+    // Of these only metadata is asked for: they are many, and owners and labels are all that counts.
+    this.replicaSets = Table.watch(source, metadataOnly(ReplicaSetKind), ownerRecord, false, onError);
+    this.jobs = Table.watch(source, metadataOnly(JobKind), ownerRecord, false, onError);
+    this.nodes = Table.watch(source, metadataOnly(NodeKind), nodeRecord, false, onError);
     this.sliceSets = usesEndpointSlices
       ? Table.watch(
           source,

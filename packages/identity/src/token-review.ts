@@ -19,6 +19,7 @@ const TokenReviewKind: ResourceKind<TokenReviewObject> = {
   kind: 'TokenReview',
   plural: 'tokenreviews',
   isNamespaced: false,
+  isReview: true,
 };
 
 /** A reviewer that asks the API server behind a resource source. */
@@ -53,6 +54,7 @@ const AccessReviewKind: ResourceKind<AccessReviewObject> = {
   kind: 'SelfSubjectAccessReview',
   plural: 'selfsubjectaccessreviews',
   isNamespaced: false,
+  isReview: true,
 };
 
 /**

@@ -52,6 +52,8 @@ export interface ResourceKind<R extends Resource = Resource> extends Gvk {
   readonly isNamespaced: boolean;
   /** Reads and watches may leave out everything but metadata: an API server then sends no more (`PartialObjectMetadata`). */
   readonly isMetadataOnly?: boolean;
+  /** Answered and never stored (TokenReview and its kin): a creation that was cut may be made again. */
+  readonly isReview?: boolean;
   /** Phantom, for inference. */
   readonly resource?: R;
 }

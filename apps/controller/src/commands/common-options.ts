@@ -19,8 +19,12 @@ export function addCommonOptions(command: Command, accepted: readonly string[]):
   command
     .addOption(new Option('--resources <source>', 'directory of manifests or URL of an API server; default: the cluster that this runs in'))
     .addOption(new Option('--crds <directory>', 'definitions of the custom kinds for a directory; without them no schema is checked'))
+    .addOption(new Option('--kubeconfig <file>', 'kubeconfig of the cluster; default: the cluster that this runs in'))
     .addOption(new Option('--log-format <format>', 'plain or json').default('plain').choices(['plain', 'json']));
-  for (const name of accepted) command.addOption(new Option(`--${name} [value]`, 'accepted for compatibility').hideHelp());
+  const known = new Set(command.options.map((option) => option.name()));
+  for (const name of accepted) {
+    if (!known.has(name)) command.addOption(new Option(`--${name} [value]`, 'accepted for compatibility').hideHelp());
+  }
   return command;
 }
 

@@ -29,7 +29,7 @@ interface DestinationValues extends CommonValues {
 }
 
 /** Flags that mean nothing here. */
-const ACCEPTED = ['kubeconfig', 'export-queue-metrics', 'enable-pprof', 'trace-collector', 'kube-apiclient-qps', 'kube-apiclient-burst'];
+const ACCEPTED = ['export-queue-metrics', 'enable-pprof', 'trace-collector', 'kube-apiclient-qps', 'kube-apiclient-burst'];
 
 /** Options and action of the sub-command. */
 export function configureDestination(command: Command, onExit: (code: number) => void): void {

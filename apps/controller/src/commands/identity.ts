@@ -44,7 +44,7 @@ interface IdentityValues extends CommonValues {
 }
 
 /** Flags that mean nothing here. */
-const ACCEPTED = ['kubeconfig', 'kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
+const ACCEPTED = ['kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
 
 /** Options and action of the sub-command. */
 export function configureIdentity(command: Command, onExit: (code: number) => void): void {

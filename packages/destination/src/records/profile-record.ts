@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What discovery keeps of a ServiceProfile, a ReplicaSet or Job (owners only) and a Node (its zone): control-contract §1.5, §1.8. */
-import type { Node, OwnerReference, Resource, ServiceProfile, ServiceProfileSpec } from '@weft/resources';
+import type { OwnerReference, Resource, ServiceProfile, ServiceProfileSpec } from '@weft/resources';
 
 import { ZONE_LABEL } from './annotations.ts';
 import { recordOf, type ClusterRecord } from './record.ts';
@@ -31,6 +31,6 @@ export function ownerRecord(resource: Resource): OwnerRecord {
 }
 
 /** Projects a Node. */
-export function nodeRecord(node: Node): NodeRecord {
+export function nodeRecord(node: Resource): NodeRecord {
   return { ...recordOf(node), zone: node.metadata.labels[ZONE_LABEL] ?? '' };
 }

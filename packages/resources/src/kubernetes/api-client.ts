@@ -48,6 +48,8 @@ export interface ApiCall {
   readonly query?: URLSearchParams;
   readonly body?: unknown;
   readonly contentType?: string;
+  /** A POST that may be made twice. */
+  readonly isRepeatable?: boolean;
   /** Default `application/json`. */
   readonly accept?: string;
 }
@@ -153,7 +155,7 @@ export class ApiClient {
 
   private async sendOnce(call: ApiCall, read: ReadAnswer): Promise<unknown> {
     try {
-      return await this.attempt(call, TWICE_IS_ONCE.has(call.method), read);
+      return await this.attempt(call, TWICE_IS_ONCE.has(call.method) || call.isRepeatable === true, read);
     } catch (error) {
       // A kept connection that the server had just closed: nobody saw the request, and it may be made twice.
       if (!(error instanceof StaleConnectionError)) throw error;

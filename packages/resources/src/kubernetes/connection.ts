@@ -53,8 +53,7 @@ export async function inClusterConnection(
 
 /** The API server that a kubeconfig file names, by its current context or the given one. Rejects with an Error for the operator. */
 export async function kubeconfigConnection(path: string, contextName?: string): Promise<KubernetesConnection> {
-  const { parse } = await import('yaml');
-  const root: unknown = parse(await readFile(path, 'utf8'), { logLevel: 'error' });
+  const root = await parseKubeconfig(await readFile(path, 'utf8'));
   if (!isJsonObject(root)) throw new Error(`${path} is not a kubeconfig`);
   const name = contextName ?? text(root, 'current-context');
   if (name === undefined) throw new Error(`${path} names no current context`);
@@ -81,6 +80,13 @@ export async function kubeconfigConnection(path: string, contextName?: string): 
   const token = text(user, 'token');
   const bearerToken = file === undefined ? async (): Promise<string | undefined> => token : tokenFile(absolute(path, file));
   return { baseUrl, tls: readTls, bearerToken };
+}
+
+/** JSON is YAML too, and a short-lived process that is given JSON need not load a YAML parser. */
+async function parseKubeconfig(content: string): Promise<unknown> {
+  if (content.trimStart().startsWith('{')) return JSON.parse(content);
+  const { parse } = await import('yaml');
+  return parse(content, { logLevel: 'error' });
 }
 
 function text(object: JsonObject, key: string): string | undefined {

@@ -178,7 +178,12 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
     list: async (kind, selector) => (await list(kind, selector)) as never,
     watch,
     create: (kind, object) =>
-      send(kind, { method: 'POST', path: collectionPath(kind, namespaceOf(kind, object.metadata.namespace)), body: object }),
+      send(kind, {
+        method: 'POST',
+        path: collectionPath(kind, namespaceOf(kind, object.metadata.namespace)),
+        body: object,
+        isRepeatable: kind.isReview === true,
+      }),
     update: (kind, object) => send(kind, { method: 'PUT', path: at(kind, object), body: object }),
     apply: (kind, object, fieldManager) => {
       const query = managed(fieldManager);
