@@ -36,6 +36,11 @@ const SUB_COMMANDS: readonly SubCommand[] = [
     description: 'certificate authority of the mesh',
     load: async () => (await import('./commands/identity.ts')).configureIdentity,
   },
+  {
+    name: 'sp-validator',
+    description: 'webhook that reviews ServiceProfiles',
+    load: async () => (await import('./commands/sp-validator.ts')).configureSpValidator,
+  },
 ];
 
 /** Runs a command line (without interpreter and script) to its end; resolves with the exit code. */

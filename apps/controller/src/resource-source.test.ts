@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestMesh } from '@weft/pki/testing';
-import { ServiceKind } from '@weft/resources';
+import { ServerKind, ServiceKind } from '@weft/resources';
 import { Logger } from '@weft/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openSource } from './resource-source.ts';
@@ -51,5 +51,26 @@ describe('openSource in a cluster', () => {
 
   it('says what is missing outside of one', async () => {
     await expect(openSource({ resources: undefined, crds: undefined }, Logger.silent(), {})).rejects.toThrow(/not in a cluster/);
+  });
+});
+
+describe('openSource on a directory', () => {
+  it('[AZ-16] refuses the policies that a cluster would, and tells of those that do nothing', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-manifests-'));
+    cleanups.push(() => rmSync(directory, { recursive: true }));
+    const manifest = (name: string, spec: string): void =>
+      writeFileSync(
+        join(directory, `${name}.yaml`),
+        `apiVersion: policy.linkerd.io/v1beta3\nkind: Server\nmetadata: { name: ${name}, namespace: shop }\nspec: ${spec}\n`,
+      );
+    manifest('bad', '{ podSelector: {}, port: 80, proxyProtocol: HTTP/3 }');
+    manifest('odd', '{ podSelector: {}, port: "80" }');
+    let log = '';
+    const logger = Logger.create({ filter: 'info', write: (text) => (log += text) });
+    const { source } = await openSource({ resources: directory, crds: undefined, kubeconfig: undefined }, logger);
+    cleanups.push(() => source.close());
+    expect((await source.list(ServerKind)).map(({ metadata }) => metadata.name)).toEqual(['odd']);
+    expect(log).toMatch(/a manifest is not in force.*unknown protocol/);
+    expect(log).toMatch(/A manifest will not do what it says.*port's? by number|port by number/);
   });
 });

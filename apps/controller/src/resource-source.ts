@@ -4,6 +4,7 @@
  * Kubernetes API; without the flag, a cluster: that of a kubeconfig, or the one that the process runs in. Everything after this file is the same for every source.
  */
 import { stat } from 'node:fs/promises';
+import { admissionRules } from '@weft/admission';
 import {
   createDirectorySource,
   createKubernetesSource,
@@ -49,7 +50,14 @@ export async function openSource(
   if (/^(https?:\/\/|unix:)/.test(resources)) return { source: remoteSource({ baseUrl: resources }, logger), isCluster: false };
   const found = await stat(resources).catch(() => undefined);
   if (found?.isDirectory() !== true) throw new Error(`--resources: ${resources} is neither a directory nor a URL`);
-  const source = await createDirectorySource({ directory: resources, log: logger, ...(crds === undefined ? {} : { crdDirectory: crds }) });
+  const source = await createDirectorySource({
+    directory: resources,
+    log: logger,
+    admit: admissionRules(({ kind, metadata: { namespace, name } }, warning) =>
+      logger.warn('A manifest will not do what it says', { kind, namespace, name, warning }),
+    ),
+    ...(crds === undefined ? {} : { crdDirectory: crds }),
+  });
   return { source, isCluster: false };
 }
 

@@ -7,6 +7,7 @@
 import { chmodSync, chownSync, copyFileSync, createWriteStream, existsSync, mkdirSync, rmSync, statSync, type WriteStream } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
+import { admissionRules } from '@weft/admission';
 import { createLocalTokenIssuer, IDENTITY_AUDIENCE, importPrivateKey } from '@weft/pki';
 import {
   type ApiServer,
@@ -235,6 +236,10 @@ export class HostRun {
       ...(options.crdDirectory === undefined ? {} : { crdDirectory: options.crdDirectory }),
       allocateClusterIp: clusterIpsFrom(options.serviceNetwork ?? DEFAULT_SERVICE_NETWORK),
       namespaces: [CONTROL_NAMESPACE],
+      // What a cluster's webhooks refuse is refused here, too.
+      admit: admissionRules(({ kind, metadata: { namespace, name } }, warning) =>
+        this.listener.onEvent(`${kind} ${namespace}/${name}: ${warning}`),
+      ),
       onProblem: (problem) => this.listener.onProblem(problem),
       onHealed: (file) => this.listener.onHealed(file),
     });
