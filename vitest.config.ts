@@ -9,6 +9,7 @@ export default defineConfig({
       'packages/*/src/**/*.test.ts',
       'apps/*/src/**/*.test.ts',
       'bench/src/**/*.test.ts',
+      'images/src/**/*.test.ts',
       'tools/**/*.test.ts',
       'e2e/docs/**/*.test.ts',
       'e2e/cluster/**/*.test.ts',

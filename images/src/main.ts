@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `npm run images [-- NAME… --arch ARCH --output DIR --dry-run --update-lock --dockerfiles]`. Exit codes: 0, 1 when an image could not be built, 2
+ * for a command line that cannot be used.
+ */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Architecture } from '@weft/oci';
+import { BASE_DEBIAN } from './base.ts';
+import { type BuildSettings, buildArchive } from './build-image.ts';
+import { lockClosure, onlyUsed } from './debian-index.ts';
+import { readLock } from './debian-package.ts';
+import { ARCHITECTURES, type ImageDescription } from './description.ts';
+import { packagesOf } from './image-layers.ts';
+import { IMAGES } from './images.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+const LOCK = join(ROOT, 'images/debian.lock.json');
+
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(argv: readonly string[]): Promise<number> {
+  let options;
+  try {
+    options = readOptions(argv);
+  } catch (error) {
+    console.error(`images: ${(error as Error).message}`);
+    return 2;
+  }
+  if (options.isUpdate) {
+    await updateLock();
+    return 0;
+  }
+  const { version } = JSON.parse(readFileSync(join(ROOT, 'apps/proxy/package.json'), 'utf8')) as { version: string };
+  const revision = process.env['WEFT_REVISION'];
+  const settings: BuildSettings = {
+    root: ROOT,
+    outputDirectory: options.outputDirectory,
+    lock: readLock(LOCK),
+    version,
+    epochSeconds: Number(process.env['SOURCE_DATE_EPOCH'] ?? '0'),
+    ...(revision === undefined ? {} : { revision }),
+  };
+  let failures = 0;
+  for (const image of options.images) {
+    for (const architecture of options.architectures) {
+      try {
+        const { path, summary, isUnchanged } = await buildArchive(settings, image, architecture);
+        const megabytes = (summary.compressedBytes / 1e6).toFixed(1);
+        console.log(`${summary.reference} ${architecture} ${megabytes} MB ${summary.digest} ${path}${isUnchanged ? ' (unchanged)' : ''}`);
+      } catch (error) {
+        failures += 1;
+        console.error(`images: ${image.name} ${architecture}: ${(error as Error).message}`);
+      }
+    }
+  }
+  return failures === 0 ? 0 : 1;
+}
+
+function readOptions(argv: readonly string[]): {
+  images: readonly ImageDescription[];
+  architectures: readonly Architecture[];
+  outputDirectory: string;
+  isUpdate: boolean;
+} {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      arch: { type: 'string', multiple: true },
+      output: { type: 'string', default: join(ROOT, 'dist/images') },
+      'update-lock': { type: 'boolean', default: false },
+    },
+  });
+  const images = positionals.map((name) => {
+    const image = IMAGES.find((candidate) => candidate.name === name);
+    if (image === undefined) throw new Error(`no image ${name}; there are ${IMAGES.map((candidate) => candidate.name).join(', ')}`);
+    return image;
+  });
+  const architectures = (values.arch ?? []).map((name) => {
+    const architecture = ARCHITECTURES.find((candidate) => candidate === name);
+    if (architecture === undefined) throw new Error(`no architecture ${name}; there are ${ARCHITECTURES.join(', ')}`);
+    return architecture;
+  });
+  return {
+    images: images.length === 0 ? IMAGES : images,
+    architectures: architectures.length === 0 ? ARCHITECTURES : architectures,
+    outputDirectory: values.output,
+    isUpdate: values['update-lock'],
+  };
+}
+
+/** Looks into all packages that the images' packages depend on, and keeps those in the lock that give files. */
+async function updateLock(): Promise<void> {
+  const names = new Set([...BASE_DEBIAN, ...IMAGES.flatMap(({ debian }) => debian)].map((files) => files.package));
+  const all = await lockClosure([...names, 'libc6', 'libstdc++6', 'libatomic1', 'libgcc-s1'], (line) => console.log(line));
+  const used = new Set<string>();
+  for (const architecture of ARCHITECTURES)
+    for (const image of IMAGES)
+      for (const { name } of await packagesOf(ROOT, image, architecture, all)) used.add(`${name}:${architecture}`);
+  const lock = onlyUsed(all, used);
+  writeFileSync(LOCK, `${JSON.stringify(lock, undefined, 2)}\n`);
+  console.log(`${lock.packages.length} packages in ${LOCK}`);
+}
