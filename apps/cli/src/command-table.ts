@@ -15,6 +15,7 @@ export interface CommandEntry {
 
 /** All of them. */
 export const COMMANDS: readonly CommandEntry[] = [
+  { name: 'check', description: 'check the cluster and the installation for problems', load: () => import('./commands/check.ts') },
   {
     name: 'run',
     description: 'run a mesh from a directory of manifests on this Linux machine',
