@@ -6,3 +6,9 @@ export {
   type DestinationServiceInit,
 } from './destination-service.ts';
 export { DEFAULT_DESTINATION_OPTIONS, parseHttp2ClientParams, parseTransportMode, type DestinationOptions } from './options.ts';
+export {
+  ENDPOINT_LEASE_NAME,
+  startExternalEndpoints,
+  type ExternalEndpoints,
+  type ExternalEndpointsInit,
+} from './external-endpoints/leadership.ts';

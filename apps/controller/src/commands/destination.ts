@@ -2,8 +2,15 @@
 /*
  * `controller destination`: discovery for proxies (control-contract §1), with the reference's flags (§1.1).
  */
+import { hostname } from 'node:os';
 import { Option, type Command } from 'commander';
-import { createDestinationService, parseHttp2ClientParams, parseTransportMode, type DestinationOptions } from '@weft/destination';
+import {
+  createDestinationService,
+  startExternalEndpoints,
+  parseHttp2ClientParams,
+  parseTransportMode,
+  type DestinationOptions,
+} from '@weft/destination';
 import { destination } from '@weft/proto';
 import { promMetricFactory } from '@weft/telemetry/prom';
 import { runComponent, SHUTDOWN_GRACE_MS, type Component, type ComponentFrame } from '../component.ts';
@@ -72,8 +79,17 @@ export function configureDestination(command: Command, onExit: (code: number) =>
 async function startDestination(values: DestinationValues, { logger, registry }: ComponentFrame): Promise<Component> {
   const options = destinationOptions(values);
   if (values.streamQueueCapacity <= 0) throw new RangeError('--stream-queue-capacity must be greater than zero');
-  const { source } = await openSource(values, logger);
-  const service = createDestinationService({ source, options, log: logger, metrics: promMetricFactory(registry) });
+  const { source, isCluster } = await openSource(values, logger);
+  const metrics = promMetricFactory(registry);
+  const service = createDestinationService({ source, options, log: logger, metrics });
+  const externalEndpoints = startExternalEndpoints({
+    source,
+    log: logger,
+    metrics,
+    controllerNamespace: values.controllerNamespace,
+    holder: process.env['HOSTNAME'] ?? hostname(),
+    leaderElection: isCluster ? 'lease' : 'always',
+  });
   const server = createServer(registry, logger, values.streamQueueCapacity);
   server.register(destination.Destination, service.handlers);
   await listenGrpc(server, values.addr, logger);
@@ -83,6 +99,8 @@ async function startDestination(values: DestinationValues, { logger, registry }:
     },
     failed: service.ready.then(() => new Promise<never>(() => undefined)),
     async close(): Promise<void> {
+      // First, so that another replica writes while streams end here.
+      await externalEndpoints.close();
       await server.shutdown(SHUTDOWN_GRACE_MS);
       service.close();
       await source.close();
