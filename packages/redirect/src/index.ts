@@ -3,6 +3,7 @@ export { applyRedirect, type RedirectOutcome, removeRedirect } from './apply.ts'
 export { type Backend, candidateBackends } from './backends.ts';
 export { RedirectError, type RedirectErrorCode } from './errors.ts';
 export { parseRedirectFlags, type RedirectFlags } from './flags.ts';
+export { isRedirected } from './inspect.ts';
 export { LOCK_RETRIES, type LockRetryClock, withLockRetries } from './lock-retries.ts';
 export { checkOptions, type IptablesMode, type RedirectOptions } from './options.ts';
 export { planRedirect, planRemoval, type RedirectCommand } from './plan.ts';

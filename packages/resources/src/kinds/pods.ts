@@ -79,6 +79,8 @@ export interface ContainerStatus {
   readonly ready: boolean;
   readonly restartCount?: number;
   readonly state?: Readonly<Record<string, unknown>>;
+  /** How it ended the last time. */
+  readonly lastState?: Readonly<Record<string, unknown>>;
 }
 
 /** What a kubelet reports about a pod. */
