@@ -3,8 +3,8 @@
  * A Kubernetes cluster for tests, behind one interface: `local` runs Kubernetes' own binaries on this machine (docs/guides/test-cluster.md), `kind`
  * runs it in containers where Docker and a registry are there (GitHub Actions). Tests ask for the interface and never for the provider.
  */
-import { attachKindCluster, createKindCluster } from './kind/kind-cluster.ts';
-import { attachLocalCluster, createLocalCluster } from './local/local-cluster.ts';
+import { attachKindCluster, createKindCluster, removeKindCluster } from './kind/kind-cluster.ts';
+import { attachLocalCluster, createLocalCluster, removeLocalCluster } from './local/local-cluster.ts';
 
 export type ClusterProvider = 'local' | 'kind';
 /** The families of pod and Service addresses; `dual` has IPv4 first. */
@@ -23,6 +23,8 @@ export interface ClusterRequest {
   readonly images?: readonly string[];
   /** Leaves the cluster running when this process ends, until someone destroys it. */
   readonly isKept?: boolean;
+  /** The process whose end makes the cluster a leftover, which the next start of its number removes. Default: this one (local only). */
+  readonly makerPid?: number;
   /** Receives a line for each step. */
   readonly log?: (line: string) => void;
 }
@@ -72,4 +74,9 @@ export async function createCluster(request: ClusterRequest): Promise<Cluster> {
 /** A cluster that another process made and keeps. Throws where none of this number runs. */
 export async function attachCluster(index: number, provider: ClusterProvider = defaultProvider()): Promise<Cluster> {
   return provider === 'kind' ? attachKindCluster(index) : attachLocalCluster(index);
+}
+
+/** Removes cluster `index`, running or half made or left by a killed process. Returns whether there was anything. */
+export async function removeCluster(index: number, provider: ClusterProvider = defaultProvider()): Promise<boolean> {
+  return provider === 'kind' ? removeKindCluster(index) : removeLocalCluster(index);
 }

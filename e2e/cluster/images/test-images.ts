@@ -3,7 +3,7 @@
  * The images that only tests need, from files of this machine: the sandbox's process, CoreDNS, and `app`, which holds busybox, the pinned Node, curl,
  * Redis and the small servers and clients of `images/app`. Made once per version of what is in them and kept in the cache; about five seconds.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
@@ -99,7 +99,7 @@ function baseLayer(work: string): string {
   for (const directory of ['bin', 'etc', 'tmp', 'root', 'run', 'app']) mkdirSync(join(root, directory), { recursive: true });
   chmodSync(join(root, 'tmp'), 0o1777);
   const busybox = programPath('busybox');
-  copyFileSync(busybox, join(root, 'bin/busybox'));
+  put(root, busybox, '/bin/busybox');
   for (const applet of execFileSync(busybox, ['--list'], { encoding: 'utf8' }).trim().split('\n'))
     if (applet !== 'busybox') symlinkSync('busybox', join(root, 'bin', applet));
   const users = [
@@ -140,8 +140,10 @@ function put(root: string, from: string, to: string): void {
   }
 }
 
+/** None for a static program, of which ldd says that with a failure. */
 function libraryPaths(binary: string): readonly string[] {
-  return [...execFileSync('ldd', [binary], { encoding: 'utf8' }).matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path ?? '');
+  const { stdout } = spawnSync('ldd', [binary], { encoding: 'utf8' });
+  return [...stdout.matchAll(/(\/\S+) \(0x/g)].map(([, path]) => path ?? '');
 }
 
 /** Throws where the machine lacks the program. */

@@ -6,7 +6,7 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:https';
+import { request as httpsRequest } from 'node:https';
 import { Resolver } from 'node:dns/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,7 +28,7 @@ import {
 import { makeBridge, plugNode, removeLinks } from './network.ts';
 import { imagesReadyFile, networkReadyFile, nodeScript, SHADOWED_SYSCTLS, shadowFile, type NodeImages } from './node-script.ts';
 import { CLUSTER_DOMAIN, MAX_NODES, planCluster, type ClusterPlan, type NodePlan } from './plan.ts';
-import { isAlive, nodeScriptFile, processesOfNode, processName, readRecord, writeRecord } from './record.ts';
+import { isAlive, nodeScriptFile, processesOfNode, processName, readRecord, writeRecord, type ProcessName } from './record.ts';
 
 const run = promisify(execFile);
 
@@ -58,20 +58,14 @@ const KILL_TIMEOUT_MS = 10_000;
 const LOG_TAIL_LINES = 5;
 
 /** Makes a cluster. Throws where its number is in use, or the machine lacks something, or a component does not come up. */
-export async function createLocalCluster({
-  index,
-  nodes,
-  ipFamily,
-  images,
-  isKept = false,
-  log = ignore,
-}: ClusterRequest): Promise<Cluster> {
+export async function createLocalCluster(request: ClusterRequest): Promise<Cluster> {
+  const { index, nodes, ipFamily, images, log = ignore } = request;
   const plan = planCluster(index, nodes, ipFamily);
   if (process.platform !== 'linux' || process.getuid?.() !== 0) throw new Error('a local cluster needs root on Linux');
   await buildGoTools(TOOL_SETS, log);
   const made = makeTestImages(true);
   await removeLeftovers(plan, log);
-  claim(plan, isKept);
+  claim(plan, request);
   const startedMs = performance.now();
   const step = (line: string): void => log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s ${line}`);
   try {
@@ -132,9 +126,9 @@ async function removeLeftovers(plan: ClusterPlan, log: (line: string) => void): 
 }
 
 /** Takes the cluster's number: only one process can rename its directory into place. */
-function claim(plan: ClusterPlan, isKept: boolean): void {
-  const maker = processName(process.pid);
-  if (maker === undefined) throw new Error('/proc shows no processes: a local cluster needs it');
+function claim(plan: ClusterPlan, { isKept = false, makerPid = process.pid }: ClusterRequest): void {
+  const maker = processName(makerPid);
+  if (maker === undefined) throw new Error(`there is no process ${makerPid} in /proc to own a cluster`);
   const claimed = `${plan.directory}.${process.pid}`;
   mkdirSync(claimed, { recursive: true, mode: 0o700 });
   writeRecord(claimed, { nodeCount: plan.nodeCount, ipFamily: plan.ipFamily, isKept, maker, nodes: {} });
@@ -260,19 +254,24 @@ function clusterOf(plan: ClusterPlan): Cluster {
   };
 }
 
+/** Kills a node's processes and waits until the last process of its namespace is gone. */
 async function killNode(plan: ClusterPlan, node: NodePlan): Promise<void> {
+  // While the kernel ends the others, the first one has lost its command line, but not yet its place.
+  const killed = new Map<number, ProcessName>();
   await until(
     `${node.name} is gone`,
     () => {
-      const pids = processesOfNode(plan, node);
-      for (const pid of pids) {
+      for (const pid of processesOfNode(plan, node)) {
+        const name = processName(pid);
+        if (name === undefined) continue;
+        killed.set(pid, name);
         try {
           process.kill(pid, 'SIGKILL');
         } catch {
           // It has ended by itself.
         }
       }
-      return pids.length === 0 ? true : undefined;
+      return [...killed.values()].some(isAlive) ? undefined : true;
     },
     KILL_TIMEOUT_MS,
   );
@@ -305,7 +304,7 @@ async function kubectl(plan: ClusterPlan, ...args: readonly string[]): Promise<{
 async function isApiReady(plan: ClusterPlan): Promise<boolean> {
   const pki = (file: string): Buffer => readFileSync(join(plan.directory, 'pki', file));
   return new Promise((resolve) => {
-    const asked = request(
+    const asked = httpsRequest(
       `${plan.apiUrl}/readyz`,
       { ca: pki('ca.crt'), cert: pki('admin.crt'), key: pki('admin.key'), agent: false, timeout: 1000 },
       (answer) => {
