@@ -46,15 +46,15 @@ is dialled on localhost.); startupProbe (timing); resources.
       value: {{ $proxy.cores | default $workers.minimum | toString | quote }}
     - name: LINKERD2_PROXY_CORES_MIN
       value: {{ $workers.minimum | toString | quote }}
-    {{- with $workers.maximum }}
+    {{- if hasKey $workers "maximum" }}
     - name: LINKERD2_PROXY_CORES_MAX
-      value: {{ . | toString | quote }}
+      value: {{ $workers.maximum | toString | quote }}
     {{- end }}
-    {{- with $workers.maximumCPURatio }}
+    {{- if hasKey $workers "maximumCPURatio" }}
     - name: LINKERD2_PROXY_CORES_MAX_RATIO
-      value: {{ . | toString | quote }}
+      value: {{ $workers.maximumCPURatio | toString | quote }}
     {{- end }}
-    {{- with $proxy.requireIdentityOnInboundPorts }}
+    {{- with toString $proxy.requireIdentityOnInboundPorts }}
     - name: LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_IDENTITY
       value: {{ . | quote }}
     {{- end }}
@@ -139,7 +139,7 @@ is dialled on localhost.); startupProbe (timing); resources.
       value: {{ $proxy.outbound.server.http2.keepAliveInterval | quote }}
     - name: LINKERD2_PROXY_OUTBOUND_SERVER_HTTP2_KEEP_ALIVE_TIMEOUT
       value: {{ $proxy.outbound.server.http2.keepAliveTimeout | quote }}
-    {{- with $proxy.opaquePorts }}
+    {{- with toString $proxy.opaquePorts }}
     - name: LINKERD2_PROXY_INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION
       value: {{ . | quote }}
     {{- end }}
@@ -321,9 +321,9 @@ is dialled on localhost.); startupProbe (timing); resources.
     - {{ $proxy.gid | int64 | toString | quote }}
     {{- end }}
     - --inbound-ports-to-ignore
-    - {{ printf "%d,%d%s" (int $proxy.ports.control) (int $proxy.ports.admin) (include "weft.after-comma" $init.ignoreInboundPorts) | quote }}
+    - {{ printf "%d,%d%s" (int $proxy.ports.control) (int $proxy.ports.admin) (include "weft.after-comma" (toString $init.ignoreInboundPorts)) | quote }}
     - --outbound-ports-to-ignore
-    - {{ printf "%s%s" $init.kubeAPIServerPorts (include "weft.after-comma" $init.ignoreOutboundPorts) | quote }}
+    - {{ printf "%s%s" (toString $init.kubeAPIServerPorts) (include "weft.after-comma" (toString $init.ignoreOutboundPorts)) | quote }}
     {{- if gt $closeWait 0 }}
     - --timeout-close-wait-secs
     - {{ $closeWait | toString | quote }}
