@@ -8,7 +8,8 @@
  */
 import { afterEach } from 'vitest';
 import { attachCluster, createCluster, type Cluster } from './cluster.ts';
-import type { Kube } from './harness/kube.ts';
+import { Kube } from './harness/kube.ts';
+import { hasMesh, installMesh } from './harness/mesh.ts';
 
 const SHARED_NODES = 3;
 
@@ -38,4 +39,11 @@ export function reportFailures(namespaces: () => readonly (Kube | undefined)[]):
     if (task.result?.state !== 'fail') return;
     for (const kube of namespaces()) if (kube !== undefined) console.log(await kube.report());
   });
+}
+
+/** The shared cluster with a mesh in it, installed with the charts' defaults where this run has none yet. */
+export async function sharedMesh(): Promise<Kube> {
+  const kube = new Kube(await sharedCluster());
+  if (!(await hasMesh(kube))) await installMesh(kube, { log: (line) => console.log(`mesh: ${line}`) });
+  return kube;
 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * `npm run cluster`: a Kubernetes cluster on this machine with the mesh in it, built from this checkout. It stays until `npm run cluster -- down`.
+ * Slow parts are made once per version (Kubernetes about twenty minutes on a small machine) and kept in ~/.cache/weft.
+ */
+import { execFileSync } from 'node:child_process';
+import { parseArgs } from 'node:util';
+import { bootstrap } from './bootstrap.mjs';
+import { prepareSystem } from './system-packages.mjs';
+
+const USAGE = `usage: npm run cluster -- [up | down] [flags]
+  --nodes N        1 to 3 nodes (default 1)
+  --dual           IPv4 and IPv6
+  --ha             the control plane in its highly available form (with --nodes 3: a replica on each)
+  --bare           a cluster without the mesh
+  --set NAME=VALUE a value of the control plane's chart; may be repeated
+  --index N        0 to 9 (default 9): several clusters run side by side
+  --provider P     local (default) or kind`;
+
+const { values: flags, positionals } = parse();
+const [verb = 'up', ...rest] = positionals;
+if (rest.length > 0 || !['up', 'down'].includes(verb)) usage(`unknown: ${positionals.join(' ')}`);
+
+bootstrap();
+// Only the pinned Node reads TypeScript.
+const { createCluster, removeCluster } = await import('../e2e/cluster/cluster.ts');
+const { Kube } = await import('../e2e/cluster/harness/kube.ts');
+const { installMesh } = await import('../e2e/cluster/harness/mesh.ts');
+const { SYSTEM_COMMANDS } = await import('../e2e/cluster/local/local-cluster.ts');
+const index = Number(flags.index);
+try {
+  await (verb === 'up' ? up() : down());
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
+
+async function up() {
+  const problem = flags.provider === 'local' ? prepareSystem(SYSTEM_COMMANDS) : undefined;
+  if (problem !== undefined) throw new Error(problem);
+  if (!flags.bare) execFileSync('npm', ['run', 'images', '--silent'], { stdio: 'inherit' });
+  const log = (line) => console.log(line);
+  const ipFamily = flags.dual ? 'dual' : 'ipv4';
+  const cluster = await createCluster({ provider: flags.provider, nodes: Number(flags.nodes), ipFamily, index, isKept: true, log });
+  const args = [...(flags.ha ? ['--ha'] : []), ...flags.set.flatMap((assignment) => ['--set', assignment])];
+  if (!flags.bare) await installMesh(new Kube(cluster), { args, images: ['debug'], log });
+  console.log(`\nexport KUBECONFIG=${cluster.kubeconfig}`);
+  if (cluster.provider === 'local') console.log(`export PATH=$PATH:${cluster.kubectl.replace(/\/kubectl$/, '')}`);
+}
+
+async function down() {
+  console.log((await removeCluster(index, flags.provider)) ? `cluster ${index} is removed` : `there is no cluster ${index}`);
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        nodes: { type: 'string', default: '1' },
+        index: { type: 'string', default: '9' },
+        provider: { type: 'string', default: 'local' },
+        set: { type: 'string', multiple: true, default: [] },
+        dual: { type: 'boolean', default: false },
+        ha: { type: 'boolean', default: false },
+        bare: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    return usage(error.message);
+  }
+}
+
+function usage(problem) {
+  console.error(`${problem}\n${USAGE}`);
+  process.exit(2);
+}
