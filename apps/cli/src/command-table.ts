@@ -15,6 +15,11 @@ export interface CommandEntry {
 
 /** All of them. */
 export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'install',
+    description: 'print the manifests that install the control plane',
+    load: () => import('./commands/install.ts'),
+  },
   { name: 'check', description: 'check the cluster and the installation for problems', load: () => import('./commands/check.ts') },
   {
     name: 'run',
@@ -25,6 +30,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'redirect',
     description: 'send the traffic of a network namespace through a proxy (flags of the init container; `redirect remove` undoes it)',
     load: () => import('./commands/redirect.ts'),
+  },
+  {
+    name: 'stat',
+    description: 'show success, rate and latency of workloads',
+    load: () => import('./commands/stat.ts'),
+  },
+  {
+    name: 'top',
+    description: 'show the busiest routes of workloads, again and again',
+    load: () => import('./commands/top.ts'),
+  },
+  {
+    name: 'edges',
+    description: 'show who is connected to whom, and whether it is secured',
+    load: () => import('./commands/edges.ts'),
   },
   {
     name: 'completion',

@@ -14,7 +14,12 @@ export interface TrafficRow {
   writeBytes: number;
 }
 
-const COUNTERS: ReadonlySet<string> = new Set(['response_total', 'response_latency_ms_bucket', 'tcp_read_bytes_total', 'tcp_write_bytes_total']);
+const COUNTERS: ReadonlySet<string> = new Set([
+  'response_total',
+  'response_latency_ms_bucket',
+  'tcp_read_bytes_total',
+  'tcp_write_bytes_total',
+]);
 const OPEN = 'tcp_open_connections';
 const ADMIN_TARGET = '4191';
 
