@@ -4,11 +4,14 @@
  * Slow parts are made once per version (Kubernetes about twenty minutes on a small machine) and kept in ~/.cache/weft.
  */
 import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { bootstrap } from './bootstrap.mjs';
+import { bootstrap, ROOT } from './bootstrap.mjs';
 import { prepareSystem } from './system-packages.mjs';
 
-const USAGE = `usage: npm run cluster -- [up | down] [flags]
+const ARCHITECTURE = process.arch === 'x64' ? 'amd64' : process.arch;
+const USAGE = `usage: npm run cluster -- [up | env | down] [flags]
   --nodes N        1 to 3 nodes (default 1)
   --dual           IPv4 and IPv6
   --ha             the control plane in its highly available form (with --nodes 3: a replica on each)
@@ -19,17 +22,18 @@ const USAGE = `usage: npm run cluster -- [up | down] [flags]
 
 const { values: flags, positionals } = parse();
 const [verb = 'up', ...rest] = positionals;
-if (rest.length > 0 || !['up', 'down'].includes(verb)) usage(`unknown: ${positionals.join(' ')}`);
+if (rest.length > 0 || !['up', 'env', 'down'].includes(verb)) usage(`unknown: ${positionals.join(' ')}`);
 
 bootstrap();
 // Only the pinned Node reads TypeScript.
-const { createCluster, removeCluster } = await import('../e2e/cluster/cluster.ts');
+const { attachCluster, createCluster, removeCluster } = await import('../e2e/cluster/cluster.ts');
 const { Kube } = await import('../e2e/cluster/harness/kube.ts');
-const { installMesh } = await import('../e2e/cluster/harness/mesh.ts');
+const { builtImageArchives, installMesh } = await import('../e2e/cluster/harness/mesh.ts');
+const { goTool } = await import('./go-tools.ts');
 const { SYSTEM_COMMANDS } = await import('../e2e/cluster/local/local-cluster.ts');
 const index = Number(flags.index);
 try {
-  await (verb === 'up' ? up() : down());
+  await { up, env, down }[verb]();
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
@@ -38,14 +42,31 @@ try {
 async function up() {
   const problem = flags.provider === 'local' ? prepareSystem(SYSTEM_COMMANDS) : undefined;
   if (problem !== undefined) throw new Error(problem);
-  if (!flags.bare) execFileSync('npm', ['run', 'images', '--silent'], { stdio: 'inherit' });
+  if (!flags.bare) execFileSync('npm', ['run', 'images', '--silent', '--', '--arch', ARCHITECTURE], { stdio: 'inherit' });
   const log = (line) => console.log(line);
   const ipFamily = flags.dual ? 'dual' : 'ipv4';
   const cluster = await createCluster({ provider: flags.provider, nodes: Number(flags.nodes), ipFamily, index, isKept: true, log });
   const args = [...(flags.ha ? ['--ha'] : []), ...flags.set.flatMap((assignment) => ['--set', assignment])];
-  if (!flags.bare) await installMesh(new Kube(cluster), { args, images: ['debug'], log });
-  console.log(`\nexport KUBECONFIG=${cluster.kubeconfig}`);
-  if (cluster.provider === 'local') console.log(`export PATH=$PATH:${cluster.kubectl.replace(/\/kubectl$/, '')}`);
+  if (!flags.bare) await cluster.loadImages(builtImageArchives());
+  if (!flags.bare) await installMesh(new Kube(cluster), { args, log });
+  console.log(`\n${environmentOf(cluster)}`);
+}
+
+/** For `eval "$(npm run --silent cluster -- env)"`. */
+async function env() {
+  console.log(environmentOf(await attachCluster(index, flags.provider)));
+}
+
+/** Points a shell at the cluster: its kubeconfig, and a directory with kubectl, this checkout's weft, and helm where it is built. */
+function environmentOf({ kubeconfig, kubectl }) {
+  const bin = join(dirname(kubeconfig), 'bin');
+  mkdirSync(bin, { recursive: true });
+  const programs = { weft: [process.execPath, join(ROOT, 'apps/cli/dist/main.js')] };
+  if (kubectl !== 'kubectl') programs.kubectl = [kubectl];
+  if (existsSync(goTool('helm', 'helm'))) programs.helm = [goTool('helm', 'helm')];
+  for (const [name, command] of Object.entries(programs))
+    writeFileSync(join(bin, name), `#!/bin/sh\nexec ${command.map((word) => `'${word}'`).join(' ')} "$@"\n`, { mode: 0o755 });
+  return `export KUBECONFIG=${kubeconfig}\nexport PATH=${bin}:$PATH`;
 }
 
 async function down() {

@@ -14,7 +14,8 @@ const { SYSTEM_COMMANDS } = await import('./local/local-cluster.ts');
 const problem = prepareSystem(SYSTEM_COMMANDS);
 if (problem === undefined) {
   execFileSync('npm', ['run', 'build', '--silent'], { stdio: 'inherit' });
-  execFileSync('npm', ['run', 'images', '--silent'], { stdio: 'inherit' });
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+  execFileSync('npm', ['run', 'images', '--silent', '--', '--arch', architecture, '--no-build'], { stdio: 'inherit' });
   if (process.argv.includes('--nightly')) suite('nightly', 'e2e/cluster/nightly.vitest.config.ts');
   else suite('cluster', 'e2e/cluster/vitest.config.ts');
 } else {

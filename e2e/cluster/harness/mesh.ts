@@ -3,13 +3,14 @@
  * The product on a cluster, as a user puts it there: images from `npm run images`, then what `weft install` prints, applied. Nothing here knows what
  * the charts hold; it waits for whatever Deployments and DaemonSets came with them.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, type CommandOptions, type CommandResult } from './command.ts';
 import type { Kube } from './kube.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const CLI = join(ROOT, 'apps/cli/dist/main.js');
+const IMAGES = join(ROOT, 'dist/images');
 export const MESH_NAMESPACE = 'linkerd';
 /** Images of a mesh without CNI plugin. */
 const MESH_IMAGES: readonly ImageName[] = ['proxy', 'controller'];
@@ -24,6 +25,9 @@ export interface MeshOptions {
   readonly log?: (line: string) => void;
 }
 
+/** As image platforms name it. */
+const architecture = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
+
 /** The version of images and charts. */
 export function meshVersion(): string {
   return (JSON.parse(readFileSync(join(ROOT, 'apps/proxy/package.json'), 'utf8')) as { readonly version: string }).version;
@@ -31,10 +35,15 @@ export function meshVersion(): string {
 
 /** The archive that `npm run images` makes of an image for this machine. Throws where it has not. */
 export function imageArchive(name: ImageName): string {
-  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-  const path = join(ROOT, `dist/images/${name}-${meshVersion()}-${architecture}.tar`);
+  const path = join(IMAGES, `${name}-${meshVersion()}-${architecture()}.tar`);
   if (!existsSync(path)) throw new Error(`there is no ${path}: npm run images`);
   return path;
+}
+
+/** The archives of all images that have been built for this machine. */
+export function builtImageArchives(): readonly string[] {
+  const ending = `-${meshVersion()}-${architecture()}.tar`;
+  return existsSync(IMAGES) ? readdirSync(IMAGES).flatMap((file) => (file.endsWith(ending) ? [join(IMAGES, file)] : [])) : [];
 }
 
 /** Runs the built CLI against the cluster. Its status is in the result. */
