@@ -37,6 +37,11 @@ const SUB_COMMANDS: readonly SubCommand[] = [
     load: async () => (await import('./commands/identity.ts')).configureIdentity,
   },
   {
+    name: 'proxy-injector',
+    description: 'webhook that puts proxies into pods',
+    load: async () => (await import('./commands/proxy-injector.ts')).configureProxyInjector,
+  },
+  {
     name: 'sp-validator',
     description: 'webhook that reviews ServiceProfiles',
     load: async () => (await import('./commands/sp-validator.ts')).configureSpValidator,

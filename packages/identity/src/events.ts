@@ -14,6 +14,8 @@ export interface EventSubject {
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
+  /** `kubectl describe` shows events of this uid only. */
+  readonly uid?: string;
 }
 
 export type EventType = 'Normal' | 'Warning';
@@ -27,8 +29,8 @@ export interface EventRecorder {
 export const MAX_PENDING_EVENTS = 256;
 /** Events that are remembered for updating; the oldest is forgotten first. */
 export const MAX_REMEMBERED_EVENTS = 4096;
-/** Name under which the reference's events go (`source.component`). */
-const COMPONENT = 'linkerd-identity';
+/** Name under which the reference's identity service writes events (`source.component`). */
+const IDENTITY_COMPONENT = 'linkerd-identity';
 
 interface Remembered {
   readonly name: string;
@@ -38,8 +40,13 @@ interface Remembered {
   written: Promise<void>;
 }
 
-/** A recorder that writes to a source. */
-export function createEventRecorder(source: ResourceSource, logger: Logger, now: () => number = Date.now): EventRecorder {
+/** A recorder that writes to a source, in the name of a component. */
+export function createEventRecorder(
+  source: ResourceSource,
+  logger: Logger,
+  now: () => number = Date.now,
+  component: string = IDENTITY_COMPONENT,
+): EventRecorder {
   const remembered = new Map<string, Remembered>();
   let pending = 0;
 
@@ -54,14 +61,14 @@ export function createEventRecorder(source: ResourceSource, logger: Logger, now:
     const { count } = event;
     if (count > 1) {
       const patch = { count, lastTimestamp: time, message };
-      const isUpdated = await source.patch(EventKind, subject.namespace, event.name, patch, COMPONENT).then(
+      const isUpdated = await source.patch(EventKind, subject.namespace, event.name, patch, component).then(
         () => true,
         // Expired or deleted meanwhile: written anew below.
         () => false,
       );
       if (isUpdated) return;
     }
-    await source.create(EventKind, eventObject(subject, type, reason, message, event, time));
+    await source.create(EventKind, eventObject(component, subject, type, reason, message, event, time));
   };
 
   return {
@@ -71,7 +78,7 @@ export function createEventRecorder(source: ResourceSource, logger: Logger, now:
         return;
       }
       const time = `${new Date(now()).toISOString().slice(0, 19)}Z`;
-      const key = [subject.kind, subject.namespace, subject.name, type, reason].join('/');
+      const key = [subject.kind, subject.namespace, subject.name, subject.uid ?? '', type, reason].join('/');
       let event = remembered.get(key);
       if (event === undefined) {
         event = { name: `${subject.name}.${randomBytes(8).toString('hex')}`, firstTimestamp: time, count: 0, written: Promise.resolve() };
@@ -91,6 +98,7 @@ export function createEventRecorder(source: ResourceSource, logger: Logger, now:
 }
 
 function eventObject(
+  component: string,
   subject: EventSubject,
   type: EventType,
   reason: string,
@@ -102,13 +110,13 @@ function eventObject(
     apiVersion: 'v1',
     kind: 'Event',
     metadata: { name: event.name, namespace: subject.namespace },
-    involvedObject: { apiVersion: subject.apiVersion, kind: subject.kind, namespace: subject.namespace, name: subject.name },
+    involvedObject: { ...subject },
     type,
     reason,
     message,
     count: event.count,
     firstTimestamp: event.firstTimestamp,
     lastTimestamp: time,
-    source: { component: COMPONENT },
+    source: { component },
   };
 }
