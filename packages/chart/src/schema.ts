@@ -23,10 +23,9 @@ const MAX_SHOWN_UNITS = 60;
 function problemOf(error: ErrorObject): string {
   const path = error.instancePath.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~');
   const name = path === '' ? 'the values' : path;
+  const json = JSON.stringify(error.data) ?? 'undefined';
   // A key pasted into the wrong place must not end up in a terminal's history.
-  const isSecret = /key/i.test(path);
-  const data: unknown = error.data;
-  const shown = isSecret ? 'what was given' : shorten(JSON.stringify(data) ?? 'undefined');
+  const shown = /PEM$|\.caBundle$/.test(path) || json.includes('PRIVATE KEY') ? 'what was given' : shorten(json);
   const params = error.params as Record<string, unknown>;
   switch (error.keyword) {
     case 'type':
@@ -35,6 +34,8 @@ function problemOf(error: ErrorObject): string {
       return `${name} must be one of ${(params['allowedValues'] as unknown[]).map((value) => JSON.stringify(value)).join(', ')}, not ${shown}`;
     case 'pattern':
       return `${name} must match ${String(params['pattern'])}, not ${shown}`;
+    case 'not':
+      return `${name} holds a private key: only certificates belong there`;
     case 'required':
       return `${name} lacks ${String(params['missingProperty'])}`;
     default:

@@ -44,9 +44,11 @@ export function coalesceValues(chart: Chart, given: Dictionary): { values: Dicti
 /** Keys of the given values that no default has, by dotted path: probably misspelt. Maps that are free-form by default are not looked into. */
 export function unknownValues(chart: Chart, given: Dictionary): string[] {
   const unknown: string[] = [];
+  const definitions = member(chart.schema, 'definitions');
   const properties = (schema: Dictionary | undefined): Dictionary | undefined => {
-    const found = schema?.['properties'];
-    return found !== undefined && isDictionary(found) ? found : undefined;
+    const reference = schema?.['$ref'];
+    const resolved = typeof reference === 'string' ? member(definitions, reference.slice('#/definitions/'.length)) : schema;
+    return member(resolved, 'properties');
   };
   const visit = (values: Dictionary, known: Dictionary | undefined, schema: Dictionary | undefined, path: string): void => {
     const described = properties(schema);
@@ -71,6 +73,11 @@ export function unknownValues(chart: Chart, given: Dictionary): string[] {
   };
   visit(given, chart.values, chart.schema, '');
   return unknown;
+}
+
+function member(object: Dictionary | undefined, key: string): Dictionary | undefined {
+  const found = object?.[key];
+  return found !== undefined && isDictionary(found) ? found : undefined;
 }
 
 function overlay(target: Dictionary, source: Dictionary): void {
