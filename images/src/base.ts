@@ -3,7 +3,7 @@
  * What all images share, in one layer that is transferred and stored once for all of them: Debian's directory layout, the users, name lookup, the
  * certificates of public authorities, and the C and C++ libraries that Node needs. No shell and no package manager.
  */
-import type { DebianFiles, PlainFile } from './description.ts';
+import type { DebianFiles } from './description.ts';
 
 /** User ids of the images' processes; the Kubernetes objects name the same numbers. */
 export const UIDS = { proxy: 2102, controller: 2103, nobody: 65534 } as const;
@@ -29,24 +29,22 @@ export const BASE_LINKS: Readonly<Record<string, string>> = {
 };
 
 /** Text files of the base. */
-export const BASE_FILES: readonly PlainFile[] = [
+export const BASE_FILES: readonly { readonly path: string; readonly mode: number; readonly text: string }[] = [
   {
     path: '/etc/passwd',
     mode: 0o644,
-    source: {
-      text: `root:x:0:0:root:/:/nonexistent
+    text: `root:x:0:0:root:/:/nonexistent
 linkerd-proxy:x:${UIDS.proxy}:${UIDS.proxy}:proxy:/:/nonexistent
 weft-controller:x:${UIDS.controller}:${UIDS.controller}:controller:/:/nonexistent
 nobody:x:${UIDS.nobody}:${UIDS.nobody}:nobody:/:/nonexistent
 `,
-    },
   },
   {
     path: '/etc/group',
     mode: 0o644,
-    source: { text: `root:x:0:\nlinkerd-proxy:x:${UIDS.proxy}:\nweft-controller:x:${UIDS.controller}:\nnogroup:x:${UIDS.nobody}:\n` },
+    text: `root:x:0:\nlinkerd-proxy:x:${UIDS.proxy}:\nweft-controller:x:${UIDS.controller}:\nnogroup:x:${UIDS.nobody}:\n`,
   },
-  { path: '/etc/nsswitch.conf', mode: 0o644, source: { text: 'passwd: files\ngroup: files\nhosts: files dns\n' } },
+  { path: '/etc/nsswitch.conf', mode: 0o644, text: 'passwd: files\ngroup: files\nhosts: files dns\n' },
 ];
 
 /** Debian packages of the base. Node's libraries are found from its binary. */

@@ -74,7 +74,7 @@ export function archiveBase(settings: BuildSettings, image: ImageDescription, ar
 /** Builds, or finds that nothing changed. Throws MissingInputError, and what downloading, reading and compiling throw. */
 export async function buildArchive(settings: BuildSettings, image: ImageDescription, architecture: Architecture): Promise<BuiltImage> {
   const base = archiveBase(settings, image, architecture);
-  const missing = missingInputs(settings.root, image, architecture);
+  const missing = missingInputs(settings.root, image);
   if (missing.length > 0) throw new MissingInputError(`lacks ${missing.join(', ')}: build the apps first (\`npm run build\`)`);
   const inputs = imageInputs(settings, image, architecture);
   const known = readSummary(base);
@@ -154,7 +154,7 @@ function imageInputs(settings: BuildSettings, image: ImageDescription, architect
       .sort()
       .map((name) => readFileSync(join(root, directory, name))),
   );
-  const files = repositoryFiles(root, image, architecture);
+  const files = repositoryFiles(root, image);
   return inputsKey(
     JSON.stringify([settings.version, settings.epochSeconds, settings.revision, process.versions.zlib, image, architecture]),
     JSON.stringify(settings.lock),

@@ -22,5 +22,5 @@ export const CNI_IMAGE: ImageDescription = {
     { path: '/usr/lib/weft/cni-install', app: 'cni', bundle: 'install.js' },
     { path: '/usr/lib/weft/cni-repair-controller', app: 'cni', bundle: 'repair-controller.js' },
   ],
-  files: [{ path: '/opt/cni/bin/weft-cni', mode: 0o755, source: { fileFor: (architecture) => `apps/cni/dist/weft-cni-${architecture}` } }],
+  files: [{ path: '/opt/cni/bin/weft-cni', mode: 0o755, source: { made: 'cni-plugin' } }],
 };

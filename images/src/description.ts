@@ -26,11 +26,11 @@ export interface Launcher {
   readonly capabilities?: readonly CapabilityName[];
 }
 
-/** A file of the repository or a text. */
+/** A text, or something that is built for the image. */
 export interface PlainFile {
   readonly path: string;
   readonly mode: number;
-  readonly source: { readonly text: string } | { readonly fileFor: (architecture: Architecture) => string };
+  readonly source: { readonly text: string } | { readonly made: 'cni-plugin' };
 }
 
 /** One image. */

@@ -8,7 +8,8 @@ import { join, posix } from 'node:path';
 import type { Architecture, TarEntry } from '@weft/oci';
 import { BASE_DEBIAN, BASE_DIRECTORIES, BASE_FILES, BASE_LINKS, CA_BUNDLE } from './base.ts';
 import type { DebianLock, LockedPackage } from './debian-package.ts';
-import { BUNDLES_DIRECTORY, type ImageDescription, type Launcher, NODE_PATH, type PlainFile, bundlePath } from './description.ts';
+import { BUNDLES_DIRECTORY, type ImageDescription, type Launcher, NODE_PATH, bundlePath } from './description.ts';
+import { PLUGIN_BUNDLE, PLUGIN_SOURCES, cniPlugin } from './cni-plugin.ts';
 import { compileLauncher } from './launcher.ts';
 import { type BundledModule, bundledModules, noticesText } from './bundled-modules.ts';
 import { nodeBinary } from './node-binary.ts';
@@ -87,15 +88,15 @@ async function systemLayers(builder: RootBuilder, inputs: Pick<LayerInputs, 'roo
 }
 
 /** Files of the repository that the image is made of, relative to it; those that bundles import come after the bundles exist. */
-export function repositoryFiles(root: string, image: ImageDescription, architecture: Architecture): string[] {
+export function repositoryFiles(root: string, image: ImageDescription): string[] {
   const bundles = image.launchers.flatMap((launcher) => bundleFiles(root, bundleSource(launcher)));
-  const files = image.files.flatMap(({ source }) => ('fileFor' in source ? [source.fileFor(architecture)] : []));
-  return [...new Set([...bundles, ...files])].sort();
+  const made = image.files.some(({ source }) => 'made' in source) ? PLUGIN_SOURCES : [];
+  return [...new Set([...bundles, ...made])].sort();
 }
 
 /** Those of them that do not exist. */
-export function missingInputs(root: string, image: ImageDescription, architecture: Architecture): string[] {
-  return repositoryFiles(root, image, architecture).filter((path) => !existsSync(join(root, path)));
+export function missingInputs(root: string, image: ImageDescription): string[] {
+  return repositoryFiles(root, image).filter((path) => !existsSync(join(root, path)));
 }
 
 function bundleSource(launcher: Launcher): string {
@@ -121,7 +122,7 @@ function bundleFiles(root: string, bundle: string): string[] {
 async function addBase(builder: RootBuilder, node: Buffer): Promise<void> {
   for (const [path, mode] of Object.entries(BASE_DIRECTORIES)) builder.add(path, { type: 'directory', path, mode });
   for (const [path, target] of Object.entries(BASE_LINKS)) addLink(builder, path, target);
-  for (const file of BASE_FILES) addPlainFile(builder, file, '', '', 'amd64');
+  for (const { path, mode, text } of BASE_FILES) builder.addFile(path, mode, Buffer.from(text));
   for (const files of BASE_DEBIAN) {
     if (files.package !== 'ca-certificates') {
       await builder.take(files);
@@ -147,18 +148,14 @@ async function addApp(builder: RootBuilder, inputs: LayerInputs): Promise<Bundle
       for (const module of bundledModules(root, path)) modules.set(`${module.name}@${module.version}`, module);
     }
   }
-  for (const file of image.files) addPlainFile(builder, file, root, version, architecture);
+  for (const { path, mode, source } of image.files) {
+    const contents = 'text' in source ? Buffer.from(source.text.replaceAll('{version}', version)) : await cniPlugin(root, architecture);
+    builder.addFile(path, mode, contents);
+    if ('made' in source) for (const module of bundledModules(root, PLUGIN_BUNDLE)) modules.set(`${module.name}@${module.version}`, module);
+  }
   const sorted = [...modules.values()].sort((a, b) => (`${a.name}@${a.version}` < `${b.name}@${b.version}` ? -1 : 1));
   if (sorted.length > 0) builder.addFile('/usr/share/doc/weft/NOTICES', 0o644, Buffer.from(noticesText(sorted)));
   return sorted;
-}
-
-function addPlainFile(builder: RootBuilder, file: PlainFile, root: string, version: string, architecture: Architecture): void {
-  const contents =
-    'text' in file.source
-      ? Buffer.from(file.source.text.replaceAll('{version}', version))
-      : readFileSync(join(root, file.source.fileFor(architecture)));
-  builder.addFile(file.path, file.mode, contents);
 }
 
 function addLink(builder: RootBuilder, path: string, target: string): void {
