@@ -139,6 +139,31 @@ is dialled on localhost.); startupProbe (timing); resources.
       value: {{ $proxy.outbound.server.http2.keepAliveInterval | quote }}
     - name: LINKERD2_PROXY_OUTBOUND_SERVER_HTTP2_KEEP_ALIVE_TIMEOUT
       value: {{ $proxy.outbound.server.http2.keepAliveTimeout | quote }}
+    {{- if $proxy.tracing.enabled }}
+    {{- $collector := $proxy.tracing.collector }}
+    - name: LINKERD2_PROXY_TRACE_ATTRIBUTES_PATH
+      value: /var/run/linkerd/podinfo/labels
+    - name: LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR
+      value: {{ required "proxy.tracing.collector.endpoint is required when tracing is enabled" $collector.endpoint | quote }}
+    - name: LINKERD2_PROXY_TRACE_COLLECTOR_SVC_NAME
+      value: {{ printf "%s.%s.serviceaccount.identity.%s.%s"
+        (required "proxy.tracing.collector.meshIdentity needs serviceAccountName when tracing is enabled" $collector.meshIdentity.serviceAccountName)
+        (required "proxy.tracing.collector.meshIdentity needs namespace when tracing is enabled" $collector.meshIdentity.namespace)
+        $namespace $domain }}
+    {{- with $proxy.tracing.protocol }}
+    - name: LINKERD2_PROXY_TRACE_PROTOCOL
+      value: {{ . | quote }}
+    {{- end }}
+    - name: LINKERD2_PROXY_TRACE_SERVICE_NAME
+      value: {{ $proxy.tracing.traceServiceName | quote }}
+    {{- with $proxy.tracing.labels }}
+    - name: LINKERD2_PROXY_TRACE_EXTRA_ATTRIBUTES
+      value: |
+        {{- range $key, $value := . }}
+        {{ $key }}={{ $value }}
+        {{- end }}
+    {{- end }}
+    {{- end }}
     {{- with toString $proxy.opaquePorts }}
     - name: LINKERD2_PROXY_INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION
       value: {{ . | quote }}
@@ -246,6 +271,10 @@ is dialled on localhost.); startupProbe (timing); resources.
   {{- end }}
   terminationMessagePolicy: FallbackToLogsOnError
   volumeMounts:
+    {{- if $proxy.tracing.enabled }}
+    - mountPath: /var/run/linkerd/podinfo
+      name: linkerd-podinfo
+    {{- end }}
     - mountPath: /var/run/linkerd/identity/end-entity
       name: linkerd-identity-end-entity
     {{- if $values.identity.serviceAccountTokenProjection }}
@@ -299,13 +328,8 @@ is dialled on localhost.); startupProbe (timing); resources.
     - iptables-nft
     - --firewall-save-bin-path
     - iptables-nft-save
-    {{- else if eq $init.iptablesMode "plain" }}
-    - --firewall-bin-path
-    - iptables
-    - --firewall-save-bin-path
-    - iptables-save
     {{- else if ne $init.iptablesMode "legacy" }}
-    {{- fail (printf "proxyInit.iptablesMode %q is none of nft, legacy, plain" $init.iptablesMode) }}
+    {{- fail (printf "proxyInit.iptablesMode %q is neither nft nor legacy" $init.iptablesMode) }}
     {{- end }}
     {{- if $values.disableIPv6 }}
     - --ipv6=false
@@ -358,8 +382,9 @@ is dialled on localhost.); startupProbe (timing); resources.
     runAsGroup: 0
     {{- else }}
     runAsNonRoot: true
-    runAsUser: {{ int64 $init.runAsUser }}
-    runAsGroup: {{ int64 $init.runAsGroup }}
+    {{- /* Root is asked for by runAsRoot only. */}}
+    runAsUser: {{ ternary 65534 (int64 $init.runAsUser) (eq (int64 $init.runAsUser) 0) }}
+    runAsGroup: {{ ternary 65534 (int64 $init.runAsGroup) (eq (int64 $init.runAsGroup) 0) }}
     {{- end }}
     seccompProfile:
       type: RuntimeDefault
@@ -383,6 +408,14 @@ is dialled on localhost.); startupProbe (timing); resources.
 {{- if not .root.Values.cniEnabled -}}
 - name: {{ .root.Values.proxyInit.xtMountPath.name }}
   emptyDir: {}
+{{ end -}}
+{{- if .root.Values.proxy.tracing.enabled -}}
+- name: linkerd-podinfo
+  downwardAPI:
+    items:
+      - path: labels
+        fieldRef:
+          fieldPath: metadata.labels
 {{ end -}}
 - name: linkerd-identity-end-entity
   emptyDir:
