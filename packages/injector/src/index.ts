@@ -19,4 +19,7 @@ export {
 export { injectService, type InjectServiceInput } from './inject-service.ts';
 export type { InjectionReport } from './injection-report.ts';
 export { applyPatch } from './json-patch.ts';
+export { injectManifest, type InjectManifestOptions, type ManifestResult } from './manifest/inject-manifest.ts';
+export type { ManifestOutcome, ManifestReport } from './manifest/manifest-report.ts';
+export { uninjectManifest } from './manifest/uninject-manifest.ts';
 export { InjectorValuesError, readInjectorValues, type EnvValue, type InjectorValues } from './values.ts';

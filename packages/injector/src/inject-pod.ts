@@ -69,7 +69,16 @@ export interface Injection {
 }
 
 /** Kinds that the owner's label exists for. */
-const OWNER_KINDS: ReadonlySet<string> = new Set(['deployment', 'replicationcontroller', 'replicaset', 'job', 'daemonset', 'statefulset']);
+const OWNER_KINDS: ReadonlySet<string> = new Set([
+  'deployment',
+  'replicationcontroller',
+  'replicaset',
+  'job',
+  'daemonset',
+  'statefulset',
+  // In manifests only: a running pod belongs to the Job between.
+  'cronjob',
+]);
 
 /** Injects a pod, or gives it its `opaque-ports` annotation alone, or nothing. */
 export function injectPod(input: InjectPodInput): Injection {
