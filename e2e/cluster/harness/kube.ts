@@ -152,7 +152,8 @@ export class Kube {
 
   /** Runs a command in a pod. Its exit status is in the result. */
   async exec(target: string, argv: readonly string[], { container, ...options }: ExecOptions = {}): Promise<CommandResult> {
-    const args = ['exec', ...(options.input === undefined ? [] : ['-i']), target, ...chosen(container), '--', ...argv];
+    // Which container is the default one is no part of what the command says.
+    const args = ['exec', '--quiet', ...(options.input === undefined ? [] : ['-i']), target, ...chosen(container), '--', ...argv];
     return this.tryKubectl(args, options);
   }
 
