@@ -20,6 +20,22 @@ export const COMMANDS: readonly CommandEntry[] = [
     description: 'print the manifests that install the control plane',
     load: () => import('./commands/install.ts'),
   },
+  {
+    name: 'upgrade',
+    description: 'print the manifests that upgrade an installed control plane',
+    load: () => import('./commands/upgrade.ts'),
+  },
+  {
+    name: 'prune',
+    description: 'print what is left of earlier versions in the cluster, for kubectl delete',
+    load: () => import('./commands/prune.ts'),
+  },
+  {
+    name: 'uninstall',
+    description: 'print all that belongs to the control plane, for kubectl delete',
+    load: () => import('./commands/uninstall.ts'),
+  },
+  { name: 'install-cni', description: 'print the manifests of the CNI plugin', load: () => import('./commands/install-cni.ts') },
   { name: 'check', description: 'check the cluster and the installation for problems', load: () => import('./commands/check.ts') },
   {
     name: 'run',
@@ -45,6 +61,17 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: 'edges',
     description: 'show who is connected to whom, and whether it is secured',
     load: () => import('./commands/edges.ts'),
+  },
+  {
+    name: 'diagnostics',
+    description: "show what the control plane's and the proxies' processes say",
+    alias: 'dg',
+    load: () => import('./commands/diagnostics.ts'),
+  },
+  {
+    name: 'identity',
+    description: 'show the certificates of proxies',
+    load: () => import('./commands/identity.ts'),
   },
   {
     name: 'completion',

@@ -5,7 +5,7 @@
  */
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createMemorySource, type LocalSource, type ResourceInput, serveKubernetesApi } from '@weft/resources';
+import { type Container, createMemorySource, type LocalSource, type ResourceInput, serveKubernetesApi } from '@weft/resources';
 import { createApiReader } from '../kube/api-reader.ts';
 import type { Cluster } from '../kube/cluster.ts';
 
@@ -65,6 +65,16 @@ export async function startFakeCluster(objects: readonly ResourceInput[]): Promi
   };
 }
 
+/** The proxy's container, as far as anything looks at it. */
+const FAKE_PROXY: Container = {
+  name: 'linkerd-proxy',
+  image: 'proxy:1',
+  env: ['INBOUND:4143', 'ADMIN:4191', 'CONTROL:4190'].map((listener) => {
+    const [name, port] = listener.split(':');
+    return { name: `LINKERD2_PROXY_${name}_LISTEN_ADDR`, value: `0.0.0.0:${port}` };
+  }),
+};
+
 /** A pod, meshed unless told. */
 export function fakePod(
   namespace: string,
@@ -83,7 +93,7 @@ export function fakePod(
     },
     spec: {
       serviceAccountName: account,
-      containers: [{ name: 'app', image: 'app' }, ...(isMeshed ? [{ name: 'linkerd-proxy', image: 'proxy:1' }] : [])],
+      containers: [{ name: 'app', image: 'app' }, ...(isMeshed ? [FAKE_PROXY] : [])],
     },
     status: { phase: 'Running' },
   };
