@@ -21,6 +21,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { buildSync } from 'esbuild';
 import { cacheDirectory } from '../../../tools/cache.ts';
 import { goTool, goToolVersion } from '../../../tools/go-tools.ts';
 import { COREDNS_IMAGE, PAUSE_IMAGE } from '../local/configuration.ts';
@@ -30,6 +31,9 @@ import { writeImage } from './archive.ts';
 export const APP_IMAGE = 'localhost/app:e2e';
 
 const APP_SOURCES = join(import.meta.dirname, 'app');
+/** Applications of the host's suites, with what they import: `[node, /app/server.cjs]`, `[node, /app/load.cjs, JSON]`. */
+const HOST_SOURCES = join(import.meta.dirname, '../../host/fixtures/apps');
+const HOST_APPS: readonly string[] = ['server', 'load'];
 /** Programs of this machine that go into `app`, by Debian package, with the libraries that they name. */
 const APP_PROGRAMS: Readonly<Record<string, string>> = { curl: 'curl', 'redis-server': 'redis-server', 'redis-cli': 'redis-tools' };
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -85,6 +89,7 @@ function inputDigest(hasSystem: boolean): string {
   const sources = readdirSync(APP_SOURCES).sort();
   for (const file of [import.meta.filename, join(import.meta.dirname, 'archive.ts'), ...sources.map((name) => join(APP_SOURCES, name))])
     hash.update(`${basename(file)}\0`).update(readFileSync(file));
+  for (const name of readdirSync(HOST_SOURCES).toSorted()) hash.update(`${name}\0`).update(readFileSync(join(HOST_SOURCES, name)));
   for (const program of ['busybox', ...Object.keys(APP_PROGRAMS)]) {
     const { size, mtimeMs } = statSync(programPath(program));
     hash.update(`${program} ${size} ${mtimeMs}`);
@@ -127,6 +132,17 @@ function programLayer(work: string): string {
 function sourceLayer(work: string): string {
   const root = join(work, 'sources');
   cpSync(APP_SOURCES, join(root, 'app'), { recursive: true });
+  buildSync({
+    entryPoints: HOST_APPS.map((name) => join(HOST_SOURCES, `${name}.mjs`)),
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+    outdir: join(root, 'app'),
+    // The frames of a WebSocket can be masked without them.
+    external: ['bufferutil', 'utf-8-validate'],
+    logLevel: 'error',
+  });
   return root;
 }
 
