@@ -47,6 +47,8 @@ export const COMMANDS: readonly CommandEntry[] = [
     description: 'send the traffic of a network namespace through a proxy (flags of the init container; `redirect remove` undoes it)',
     load: () => import('./commands/redirect.ts'),
   },
+  { name: 'inject', description: 'put the workloads of manifests into the mesh', load: () => import('./commands/inject.ts') },
+  { name: 'uninject', description: 'take the workloads of manifests out of the mesh', load: () => import('./commands/uninject.ts') },
   {
     name: 'stat',
     description: 'show success, rate and latency of workloads',
