@@ -67,7 +67,9 @@ export class Kube {
 
   /** The whole command line of a kubectl call in this namespace. */
   kubectlCommand(args: readonly string[]): readonly string[] {
-    return [this.cluster.kubectl, '--kubeconfig', this.cluster.kubeconfig, '--namespace', this.namespace, ...args];
+    // Told the namespace by a flag, kubectl refuses objects that name another one; `default` is where it works untold.
+    const namespace = this.namespace === 'default' ? [] : ['--namespace', this.namespace];
+    return [this.cluster.kubectl, '--kubeconfig', this.cluster.kubeconfig, ...namespace, ...args];
   }
 
   /** Runs kubectl and resolves with its output. Throws where it fails. */

@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { runCommand, type CommandOptions, type CommandResult } from './command.ts';
 import type { Kube } from './kube.ts';
+import type { KubeObject } from './objects.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
 const CLI = join(ROOT, 'apps/cli/dist/main.js');
@@ -51,9 +52,12 @@ export async function weft(kube: Kube, args: readonly string[], options: Command
   return runCommand([process.execPath, CLI, '--kubeconfig', kube.cluster.kubeconfig, ...args], options);
 }
 
-/** Whether a control plane is there. */
+/** Whether a control plane is there, whole. */
 export async function hasMesh(kube: Kube): Promise<boolean> {
-  return (await kube.get('namespace', MESH_NAMESPACE)) !== undefined;
+  const deployments = await kube
+    .in(MESH_NAMESPACE)
+    .list<KubeObject & { readonly status?: { readonly availableReplicas?: number } }>('deployments');
+  return deployments.length > 0 && deployments.every(({ status }) => (status?.availableReplicas ?? 0) > 0);
 }
 
 /** Loads the images and installs custom resource definitions and control plane; resolves when every workload of it runs. */
