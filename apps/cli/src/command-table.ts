@@ -71,6 +71,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/diagnostics.ts'),
   },
   {
+    name: 'authz',
+    description: "list the policies that admit clients to a workload's ports",
+    load: () => import('./commands/authz.ts'),
+  },
+  {
     name: 'identity',
     description: 'show the certificates of proxies',
     load: () => import('./commands/identity.ts'),

@@ -16,6 +16,7 @@ export interface MeshPod {
   readonly isMeshed: boolean;
   readonly isRunning: boolean;
   readonly serviceAccount: string;
+  readonly labels: Readonly<Record<string, string>>;
   /** What it counts for, by kind. */
   readonly owners: ReadonlyMap<TrafficKind, string>;
 }
@@ -54,6 +55,7 @@ function meshPod(pod: Pod, controlPlane: string, middle: ReadonlyMap<string, Res
     isMeshed: proxyContainer(pod) !== undefined && labels[CONTROL_PLANE_NS_LABEL] === controlPlane,
     isRunning: pod.status?.phase === 'Running',
     serviceAccount: pod.spec?.serviceAccountName ?? 'default',
+    labels,
     owners,
   };
 }
