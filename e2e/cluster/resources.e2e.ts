@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import {
   ConfigMapKind,
   createKubernetesSource,
+  EgressNetworkKind,
   inClusterConnection,
   metadataOnly,
   NamespaceKind,
@@ -18,6 +19,7 @@ import {
   SecretKind,
   type Resource,
   type ResourceInput,
+  type ResourceKind,
   type ResourceSource,
   type WatchEvent,
 } from '@weft/resources';
@@ -26,12 +28,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 
 import { startApiServer, type TestApiServer } from './control-plane/api-server.ts';
 import { Meddler } from './control-plane/meddler.ts';
-
-const CLUSTER_INDEX = 6;
+import { secondClusterIndex } from './shared-cluster.ts';
 
 let api: TestApiServer;
 beforeAll(async () => {
-  api = await startApiServer(CLUSTER_INDEX);
+  api = await startApiServer(secondClusterIndex());
 }, 120_000);
 afterAll(() => api.close(), 60_000);
 
@@ -62,21 +63,22 @@ describeResourceSource('a real API server behind a connection that is cut', asyn
 describe('the Kubernetes source against a real API server', () => {
   it('reads its answer 410 as a reason to list again, once', async () => {
     const { meddler, source, namespace } = await behindMeddler();
-    for (const name of ['kept', 'gone']) await api.source.create(ConfigMapKind, configMap(namespace, name));
-    const watch = watching(source, namespace);
-    await watch.until(['added gone', 'added kept', 'added kube-root-ca.crt', 'synced']);
+    // A custom kind: the server's memory of it begins with its definition, so a version from long ago is one that it has forgotten.
+    for (const name of ['kept', 'gone']) await api.source.create(EgressNetworkKind, egressNetwork(namespace, name));
+    const watch = watching(source, EgressNetworkKind, namespace);
+    await watch.until(['added gone', 'added kept', 'synced']);
     meddler.forget();
     meddler.cut();
-    await api.source.delete(ConfigMapKind, namespace, 'gone');
-    await watch.until(['added gone', 'added kept', 'added kube-root-ca.crt', 'deleted gone', 'synced']);
-    const lists = meddler.requests.filter((line) => line.includes('/configmaps') && !line.includes('watch=true'));
+    await api.source.delete(EgressNetworkKind, namespace, 'gone');
+    await watch.until(['added gone', 'added kept', 'deleted gone', 'synced']);
+    const lists = meddler.requests.filter((line) => line.includes('/egressnetworks') && !line.includes('watch=true'));
     expect(lists.length).toBe(2);
   });
 
   it('takes up where it was when the server is away and comes back', async () => {
     const { meddler, source, namespace } = await behindMeddler();
     await api.source.create(ConfigMapKind, configMap(namespace, 'before'));
-    const watch = watching(source, namespace);
+    const watch = watching(source, ConfigMapKind, namespace);
     await watch.until(['added before', 'added kube-root-ca.crt', 'synced']);
     await meddler.away();
     await expect(source.get(ConfigMapKind, namespace, 'before')).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE' });
@@ -171,6 +173,15 @@ function configMap(namespace: string, name: string): ResourceInput {
   return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace }, data: {} };
 }
 
+function egressNetwork(namespace: string, name: string): ResourceInput {
+  return {
+    apiVersion: 'policy.linkerd.io/v1alpha1',
+    kind: 'EgressNetwork',
+    metadata: { name, namespace },
+    spec: { trafficPolicy: 'Allow' },
+  };
+}
+
 async function makeNamespace(): Promise<string> {
   const name = unique();
   await api.source.create(NamespaceKind, { apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
@@ -189,10 +200,10 @@ async function behindMeddler(pageSize = 500): Promise<{ meddler: Meddler; source
   return { meddler, source, namespace };
 }
 
-/** The events of a watch of ConfigMaps, sorted: their order over different objects is not promised. */
-function watching(source: ResourceSource, namespace: string): { until(lines: readonly string[]): Promise<void> } {
+/** The events of a watch, sorted: their order over different objects is not promised. */
+function watching(source: ResourceSource, kind: ResourceKind, namespace: string): { until(lines: readonly string[]): Promise<void> } {
   const lines: string[] = [];
-  const watch = source.watch(ConfigMapKind, { namespace }, (event) => {
+  const watch = source.watch(kind, { namespace }, (event) => {
     lines.push(event.type === 'synced' ? 'synced' : `${event.type} ${event.object.metadata.name}`);
   });
   cleanups.push(async () => watch.close());

@@ -173,7 +173,6 @@ export class ApiClient {
     );
     let isAnswered = false;
     request.on('error', (error) => {
-      this.noteFailure(error);
       if (isResourceError(error)) reject(error);
       else if (request.reusedSocket && !isAnswered)
         reject(new StaleConnectionError('ERR_UNAVAILABLE', 'a kept connection was cut', { cause: error }));
@@ -241,6 +240,8 @@ export class ApiClient {
     const connection = mayReuse ? { agent: this.connections(tls) } : { agent: false, ...tls };
     const request = send({ ...this.base, ...connection, method, path: `${this.prefix}${path}${search}`, headers });
     if (!mayReuse) request.on('socket', (socket) => socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS));
+    // Always heard: a request that is given up before anyone waits for it must not end the process.
+    request.on('error', (error) => this.noteFailure(error));
     this.open.add(request);
     request.on('close', () => this.open.delete(request));
     return request;
@@ -335,10 +336,7 @@ export class ApiClient {
       timer = setTimeout(() => request.destroy(unavailable(`a watch was silent for ${watchSilenceMs} ms`)), watchSilenceMs);
       timer.unref();
     };
-    request.on('error', (error) => {
-      this.noteFailure(error);
-      reject(isResourceError(error) ? error : unavailable('the watch was cut', error));
-    });
+    request.on('error', (error) => reject(isResourceError(error) ? error : unavailable('the watch was cut', error)));
     request.on('close', () => {
       clearTimeout(timer);
       reject(unavailable('the watch was cut'));

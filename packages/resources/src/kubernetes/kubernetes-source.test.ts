@@ -152,6 +152,16 @@ describe('a request', () => {
 });
 
 describe('a watch', () => {
+  it('may be closed at any moment of its beginning', async () => {
+    const source = await against((_request, url, response) => (isWatch(url) ? undefined : response.end(list([]))));
+    for (let turn = 0; turn < 30; turn += 1) {
+      const watch = source.watch(ConfigMapKind, { namespace: 'a' }, () => undefined);
+      for (let wait = 0; wait < turn; wait += 1) await new Promise((resolve) => setImmediate(resolve));
+      watch.close();
+    }
+    expect((await source.list(ConfigMapKind)).length).toBe(0);
+  });
+
   const line = (type: string, object: unknown): string => `${JSON.stringify({ type, object })}\n`;
 
   it('goes on after errors of every kind, from where it stood', async () => {
