@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { appBundle } from '../../tools/tsup-preset.ts';
 
 // The version is the proxy's and the control plane's: the three are released together.
@@ -12,6 +12,10 @@ try {
 } catch {
   // Nothing has been built yet.
 }
+
+// `weft install` renders the charts, so they travel with it.
+rmSync(new URL('charts', dist), { recursive: true, force: true });
+cpSync(new URL('../../charts', import.meta.url), new URL('charts', dist), { recursive: true });
 
 // In parts, because `weft --help` must not read the client of the Kubernetes API.
 export default appBundle({ isSplit: true, isMinified: true, constants: { WEFT_VERSION: version } });

@@ -50,18 +50,19 @@ function liveFunctions(prefix: string): string {
     .join('');
 }
 
-function flagCases(root: CommandWord, places: readonly Place[], action: (flag: FlagWord) => string): string {
-  const seen = new Set<string>();
-  const lines: string[] = [];
-  for (const { command } of [{ path: '', command: root }, ...places]) {
-    for (const flag of command.flags) {
-      const names = flag.names.filter((name) => !seen.has(name));
-      if (!flag.takesValue || names.length === 0) continue;
-      for (const name of names) seen.add(name);
-      lines.push(`    ${names.join('|')}) ${action(flag)} ;;\n`);
-    }
-  }
-  return lines.join('');
+/** One branch for each flag with a value, by command and flag: `-o` is not the same everywhere. The root's flags are every command's. */
+function flagCases(places: readonly Place[], action: (flag: FlagWord) => string): string {
+  return places
+    .toSorted((first, second) => second.path.length - first.path.length)
+    .flatMap(({ path, command }) =>
+      command.flags
+        .filter(({ takesValue }) => takesValue)
+        .map((flag) => {
+          const prefix = path === '' ? '*:' : quoted(`${path}:`);
+          return `    ${flag.names.map((name) => `${prefix}${name}`).join('|')}) ${action(flag)} ;;\n`;
+        }),
+    )
+    .join('');
 }
 
 function bashScript(root: CommandWord): string {
@@ -85,18 +86,18 @@ __weft_is_command() {
 
 __weft_value() {
   case "$1" in
-${flagCases(root, places, bashValue)}    *) return 1 ;;
+${flagCases(places, bashValue)}    *) return 1 ;;
   esac
 }
 
 __weft() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} path='' words='' live='' index word
   COMPREPLY=()
-  if [[ $previous == -* ]] && __weft_value "$previous"; then return; fi
   for ((index = 1; index < COMP_CWORD; index++)); do
     word=\${COMP_WORDS[index]}
     if __weft_is_command "\${path:+$path }$word"; then path="\${path:+$path }$word"; fi
   done
+  if [[ $previous == -* ]] && __weft_value "$path:$previous"; then return; fi
   case "$path" in
 ${words}  esac
   case "$live" in
@@ -141,17 +142,17 @@ __weft_is_command() {
 
 __weft_value() {
   case "$1" in
-${flagCases(root, places, zshValue)}    *) return 1 ;;
+${flagCases(places, zshValue)}    *) return 1 ;;
   esac
 }
 
 _weft() {
   local place='' live='' word current="\${words[CURRENT]}" previous="\${words[CURRENT-1]}"
   local -a candidates flags
-  if [[ $previous == -* ]] && __weft_value "$previous"; then return; fi
   for word in \${words[2,CURRENT-1]}; do
     if __weft_is_command "\${place:+$place }$word"; then place="\${place:+$place }$word"; fi
   done
+  if [[ $previous == -* ]] && __weft_value "$place:$previous"; then return; fi
   case "$place" in
 ${words}  esac
   if [[ $current == -* ]]; then _describe -t flags flag flags; return; fi
