@@ -17,8 +17,8 @@ linkerd.io/cni-resource: "true"
 {{- $requests := dict -}}
 {{- range $name := list "cpu" "memory" "ephemeral-storage" -}}
 {{- with get $ $name -}}
-{{- with get . "limit" -}}{{- $_ := set $limits $name (toString .) -}}{{- end -}}
-{{- with get . "request" -}}{{- $_ := set $requests $name (toString .) -}}{{- end -}}
+{{- with get . "limit" | default "" | toString -}}{{- $_ := set $limits $name . -}}{{- end -}}
+{{- with get . "request" | default "" | toString -}}{{- $_ := set $requests $name . -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if or $limits $requests -}}

@@ -2,16 +2,22 @@
 /*
  * Validation of values against a chart's values.schema.json (JSON Schema, draft 7), with messages that name the value and say what it may be.
  */
-import { Ajv, type ErrorObject } from 'ajv';
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv';
 import type { Chart } from './chart.ts';
 import { ChartError } from './errors.ts';
 import type { Dictionary } from './template/data.ts';
 
+/** Compiling a schema takes longer than rendering. */
+const validators = new WeakMap<Dictionary, ValidateFunction>();
+
 /** Throws `ERR_CHART_SCHEMA` with a line for each value that is wrong. */
 export function validateValues(chart: Chart, values: Dictionary): void {
   if (chart.schema === undefined) return;
-  const ajv = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true });
-  const validate = ajv.compile(chart.schema);
+  let validate = validators.get(chart.schema);
+  if (validate === undefined) {
+    validate = new Ajv({ allErrors: true, strict: true, allowUnionTypes: true, verbose: true }).compile(chart.schema);
+    validators.set(chart.schema, validate);
+  }
   if (validate(values)) return;
   const problems = new Set((validate.errors ?? []).filter((error) => error.keyword !== 'if').map(problemOf));
   throw new ChartError('ERR_CHART_SCHEMA', [...problems]);

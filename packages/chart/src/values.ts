@@ -3,7 +3,7 @@
  * Merging of values, as Helm does it: maps are merged, everything else replaced, and null takes a default away.
  */
 import { type Chart, chartValuesFile } from './chart.ts';
-import { type Data, type Dictionary, isDictionary } from './template/data.ts';
+import { type Data, type Dictionary, isDictionary, setKey } from './template/data.ts';
 
 /** A chart's defaults, without those that are null (Helm drops them). */
 export function defaultValues(chart: Chart): Dictionary {
@@ -31,7 +31,7 @@ export function coalesceValues(chart: Chart, given: Dictionary): { values: Dicti
   const values = structuredClone(given);
   for (const [key, fallback] of Object.entries(structuredClone(chart.values))) {
     if (!Object.hasOwn(values, key)) {
-      if (fallback !== null) values[key] = isDictionary(fallback) ? withoutNulls(fallback) : fallback;
+      if (fallback !== null) setKey(values, key, isDictionary(fallback) ? withoutNulls(fallback) : fallback);
       continue;
     }
     const value = values[key] ?? null;
@@ -84,7 +84,7 @@ function overlay(target: Dictionary, source: Dictionary): void {
   for (const [key, value] of Object.entries(source)) {
     const present = Object.hasOwn(target, key) ? (target[key] ?? null) : null;
     if (isDictionary(value) && isDictionary(present)) overlay(present, value);
-    else target[key] = value;
+    else setKey(target, key, value);
   }
 }
 
@@ -93,7 +93,7 @@ function fill(target: Dictionary, defaults: Dictionary, path: string, warnings: 
   for (const [key, fallback] of Object.entries(defaults)) {
     const place = `${path}.${key}`;
     if (!Object.hasOwn(target, key)) {
-      target[key] = fallback;
+      setKey(target, key, fallback);
       continue;
     }
     const value: Data = target[key] ?? null;

@@ -2,7 +2,7 @@
 /*
  * Lists and maps, and their YAML and JSON. As in sprig, `set`, `unset` and `merge` change the map that they are given.
  */
-import { DataError, isDictionary, isEmpty, isEqual, sortedKeys, text, type Data, type Dictionary } from '../template/data.ts';
+import { DataError, isDictionary, isEmpty, isEqual, setKey, sortedKeys, text, type Data, type Dictionary } from '../template/data.ts';
 import { parseYaml, writeJson, writeYaml } from '../yaml-text.ts';
 import { asDictionary, asInteger, asList, asString, type TemplateFunction } from './types.ts';
 
@@ -27,7 +27,7 @@ export const COLLECTIONS: readonly TemplateFunction[] = [
     summary: 'a map of keys and values',
     call: (args) => {
       const dictionary: Dictionary = {};
-      for (let at = 0; at < args.length; at += 2) dictionary[text(args[at] ?? '')] = args[at + 1] ?? '';
+      for (let at = 0; at < args.length; at += 2) setKey(dictionary, text(args[at] ?? ''), args[at + 1] ?? '');
       return dictionary;
     },
   },
@@ -50,7 +50,7 @@ export const COLLECTIONS: readonly TemplateFunction[] = [
     summary: 'sets a key of a map',
     call: ([map, key, value]) => {
       const dictionary = asDictionary(map, 'the map');
-      dictionary[asString(key, 'the key')] = value ?? null;
+      setKey(dictionary, asString(key, 'the key'), value ?? null);
       return dictionary;
     },
   },
@@ -107,7 +107,7 @@ function own(dictionary: Dictionary, key: string): Data | undefined {
 function fill(target: Dictionary, source: Dictionary): void {
   for (const [key, value] of Object.entries(source)) {
     const present = own(target, key);
-    if (present === undefined || (typeof present !== 'number' && isEmpty(present))) target[key] = value;
+    if (present === undefined || (typeof present !== 'number' && isEmpty(present))) setKey(target, key, value);
     else if (isDictionary(present) && isDictionary(value)) fill(present, value);
   }
 }

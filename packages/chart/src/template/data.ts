@@ -25,6 +25,11 @@ export function isDictionary(value: Data): value is Dictionary {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Sets a key of a map, whatever its name: assigning `__proto__` would change what the map is instead. */
+export function setKey(dictionary: Dictionary, key: string, value: Data): void {
+  Object.defineProperty(dictionary, key, { value, writable: true, enumerable: true, configurable: true });
+}
+
 /** Keys in the order of Go's templates and of toYaml. */
 export function sortedKeys(dictionary: Dictionary): string[] {
   return Object.keys(dictionary).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
