@@ -75,6 +75,24 @@ function natOf(namespace: string, saveBinary: string): string[] {
 }
 
 describe('in a real network namespace', () => {
+  it.each(['nft', 'legacy'] as const)(
+    '[NET-03] [NET-04] sets the same rules in one transaction with %s, also over older ones',
+    async (mode) => {
+      await makeNetwork();
+      const options: RedirectOptions = { ...BASE, mode, netns: POD, proxyGid: 2103, subnetsToIgnore: ['10.1.0.0/16', 'fd00:1::/32'] };
+      const tables = [`iptables-${mode}-save`, `ip6tables-${mode}-save`];
+      await applyRedirect(options, runCommand);
+      const expected = tables.map((table) => natOf(POD, table));
+      await removeRedirect(options, runCommand);
+      const { commands } = await applyRedirect(options, runCommand, { isOneTransaction: true });
+      expect(commands).toHaveLength(4);
+      expect(tables.map((table) => natOf(POD, table))).toEqual(expected);
+      await applyRedirect({ ...options, inboundPortsToIgnore: ['1'] }, runCommand);
+      await applyRedirect(options, runCommand, { isOneTransaction: true });
+      expect(tables.map((table) => natOf(POD, table))).toEqual(expected);
+    },
+  );
+
   for (const mode of ['nft', 'legacy'] as const) {
     it(`[NET-01] [NET-03] [NET-04] installs with ${mode}, twice, and removes everything`, async () => {
       await makeNetwork();

@@ -85,6 +85,24 @@ describe('choosing binaries', () => {
     expect(commands[0]).toEqual(['sysctl', '-w', 'net.netfilter.nf_conntrack_tcp_timeout_close_wait=3600']);
   });
 
+  it('[NET-04] sets rule by rule where there is no iptables-restore', async () => {
+    const { exec, ran } = machine([...pair('iptables-legacy')]);
+    await applyRedirect({ ...BASE, ipv6: false }, exec, { isOneTransaction: true });
+    expect(ran.filter((line) => line.includes(' -A '))).toHaveLength(8);
+  });
+
+  it('says which transaction failed', async () => {
+    const exec: Exec = (command) =>
+      Promise.resolve({
+        status: command[0]?.endsWith('-restore') === true ? 2 : 0,
+        stdout: '',
+        stderr: "iptables-restore: line 4: couldn't load match `owner'",
+      });
+    await expect(applyRedirect({ ...BASE, ipv6: false }, exec, { isOneTransaction: true })).rejects.toThrow(
+      /iptables-legacy-restore --noflush` failed with status 2.*xt_owner/,
+    );
+  });
+
   it('[NET-05] only plans when nothing can be run', async () => {
     const { commands } = await applyRedirect({ ...BASE, mode: 'nft' }, undefined);
     expect(commands[0]).toEqual(['iptables-nft-save', '-t', 'nat']);

@@ -6,8 +6,11 @@
 import { type Backend, candidateBackends } from './backends.ts';
 import { commandAdvice, isPermissionProblem, missingBinaryAdvice, RedirectError } from './errors.ts';
 import { checkOptions, type RedirectOptions } from './options.ts';
-import { inNamespace, inspectCommand, planRedirect, planRemoval, type RedirectCommand } from './plan.ts';
+import { inNamespace, inspectCommand, planRedirect, planRemoval, planRestore, type RedirectCommand } from './plan.ts';
 import type { CommandResult, Exec } from './run-command.ts';
+
+/** How `nsenter` and shells report a binary that does not exist. */
+const NOT_FOUND_STATUS = 127;
 
 /** What was done. */
 export interface RedirectOutcome {
@@ -17,11 +20,20 @@ export interface RedirectOutcome {
   readonly warnings: readonly string[];
 }
 
+/** How rules are set. */
+export interface ApplyManner {
+  /**
+   * One call of `iptables-restore` for each address family, where that is installed, instead of one of `iptables` for each rule: several
+   * times faster, and never half done. Default: rule by rule, as the reference's log shows them.
+   */
+  readonly isOneTransaction?: boolean;
+}
+
 /**
  * Installs the redirection for IPv4 and, unless switched off, IPv6; run again it leads to the same rules. Rejects with RedirectError;
  * what had been installed by then stays, and the next run replaces it.
  */
-export async function applyRedirect(options: RedirectOptions, exec: Exec | undefined): Promise<RedirectOutcome> {
+export async function applyRedirect(options: RedirectOptions, exec: Exec | undefined, how: ApplyManner = {}): Promise<RedirectOutcome> {
   checkOptions(options);
   const run = new Run(options, exec);
   if ((options.proxyUid ?? 0) <= 0 && (options.proxyGid ?? 0) <= 0) {
@@ -34,6 +46,7 @@ export async function applyRedirect(options: RedirectOptions, exec: Exec | undef
   }
   for (const family of familiesOf(options)) {
     const { backend, saveOutput } = await run.choose(family);
+    if (how.isOneTransaction === true && (await run.restore(backend, saveOutput))) continue;
     const [, ...commands] = planRedirect(options, backend, saveOutput);
     for (const command of commands) await run.change(command);
   }
@@ -97,6 +110,17 @@ class Run {
       reasons.push(missing === undefined ? failureText(command, result) : missingBinaryAdvice(missing));
     }
     throw new RedirectError('ERR_REDIRECT_NO_BINARY', `no iptables for IPv${family} can be used: ${reasons.join('; ')}`);
+  }
+
+  /** Sets all rules of a family at once. False when there is no iptables-restore to do it. */
+  async restore(backend: Backend, saveOutput: string): Promise<boolean> {
+    if (this.exec === undefined) return false;
+    const { command, input } = planRestore(this.options, backend, saveOutput);
+    const result = await this.exec(command, input);
+    if (result.status === undefined || result.status === NOT_FOUND_STATUS) return false;
+    this.commands.push(command);
+    if (result.status !== 0) throw new RedirectError('ERR_REDIRECT_COMMAND', failureText(command, result));
+    return true;
   }
 
   async change(command: RedirectCommand): Promise<void> {

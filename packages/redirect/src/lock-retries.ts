@@ -18,9 +18,9 @@ export interface LockRetryClock {
 
 /** An `exec` that waits for the lock by trying again. */
 export function withLockRetries(exec: Exec, { sleep, random }: LockRetryClock, limits: typeof LOCK_RETRIES = LOCK_RETRIES): Exec {
-  return async (command) => {
+  return async (command, input) => {
     for (let attempt = 1; ; attempt++) {
-      const result: CommandResult = await exec(command);
+      const result: CommandResult = await exec(command, input);
       if (result.status === 0 || !isLockProblem(result.stderr) || attempt >= limits.maxAttempts) return result;
       await sleep(limits.pauseMs * (1 + random() / 2));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { type Backend, checkOptions, planRedirect, planRemoval, RedirectError, type RedirectOptions } from './index.ts';
+import { type Backend, checkOptions, planRedirect, planRemoval, planRestore, RedirectError, type RedirectOptions } from './index.ts';
 
 const NFT: Backend = { family: 4, binary: 'iptables-nft', saveBinary: 'iptables-nft-save' };
 const NFT6: Backend = { family: 6, binary: 'ip6tables-nft', saveBinary: 'ip6tables-nft-save' };
@@ -99,6 +99,31 @@ ${prefix}iptables-nft-save -t nat`,
   it('runs in a namespace known by name through ip', () => {
     const [first] = planRedirect({ ...BASE, netns: 'pod-1' }, NFT, '');
     expect(first).toEqual(['ip', 'netns', 'exec', 'pod-1', 'iptables-nft-save', '-t', 'nat']);
+  });
+});
+
+describe('planRestore', () => {
+  it('[NET-02] gives the same rules as one transaction, and adds no second jump', () => {
+    const options = { ...BASE, inboundPortsToIgnore: ['4190'], netns: '/proc/7/ns/net', useWaitFlag: true };
+    expect(planRestore(options, NFT, '')).toEqual({
+      command: ['nsenter', '--net=/proc/7/ns/net', '--', 'iptables-nft-restore', '--noflush', '-w'],
+      input: `*nat
+:PROXY_INIT_REDIRECT - [0:0]
+:PROXY_INIT_OUTPUT - [0:0]
+-A PROXY_INIT_REDIRECT -p tcp --match multiport --dports 4190 -j RETURN -m comment --comment proxy-init/ignore-port-4190
+-A PROXY_INIT_REDIRECT -p tcp -j REDIRECT --to-port 4143 -m comment --comment proxy-init/redirect-all-incoming-to-proxy-port
+-A PREROUTING -j PROXY_INIT_REDIRECT -m comment --comment proxy-init/install-proxy-init-prerouting
+-A PROXY_INIT_OUTPUT -m owner --uid-owner 2102 -j RETURN -m comment --comment proxy-init/ignore-proxy-user-id
+-A PROXY_INIT_OUTPUT -o lo -j RETURN -m comment --comment proxy-init/ignore-loopback
+-A PROXY_INIT_OUTPUT -p tcp -j REDIRECT --to-port 4140 -m comment --comment proxy-init/redirect-all-outgoing-to-proxy-port
+-A OUTPUT -j PROXY_INIT_OUTPUT -m comment --comment proxy-init/install-proxy-init-output
+COMMIT
+`,
+    });
+    const again = planRestore(options, NFT, INSTALLED).input;
+    expect(again).toContain(':PROXY_INIT_REDIRECT - [0:0]');
+    expect(again).not.toContain('-A PREROUTING');
+    expect(again).not.toContain('-A OUTPUT ');
   });
 });
 

@@ -16,6 +16,30 @@ export type RedirectCommand = readonly string[];
  * RedirectError `ERR_REDIRECT_OPTION`.
  */
 export function planRedirect(options: RedirectOptions, backend: Backend, saveOutput: string): RedirectCommand[] {
+  const inspect = inspectCommand(options, backend);
+  return [inspect, ...redirectRules(options, backend, saveOutput).commands, inspect];
+}
+
+/** The same rules as one transaction: a command, and what it reads from its standard input. All of them hold afterwards, or none. */
+export function planRestore(
+  options: RedirectOptions,
+  backend: Backend,
+  saveOutput: string,
+): { readonly command: RedirectCommand; readonly input: string } {
+  const lines = redirectRules(options, backend, saveOutput).words.map(([action = '', ...words]) =>
+    // To name a chain of one's own makes it, or empties it.
+    action === '-A' ? ['-A', ...words].join(' ') : `:${words.join(' ')} - [0:0]`,
+  );
+  const chains = lines.filter((line) => line.startsWith(':'));
+  const rules = lines.filter((line) => !line.startsWith(':'));
+  const wait = options.useWaitFlag === true ? ['-w'] : [];
+  return {
+    command: inNamespace(options, [`${backend.binary}-restore`, '--noflush', ...wait]),
+    input: ['*nat', ...chains, ...rules, 'COMMIT', ''].join('\n'),
+  };
+}
+
+function redirectRules(options: RedirectOptions, backend: Backend, saveOutput: string): RuleWriter {
   checkOptions(options);
   const installed = readSaveOutput(saveOutput);
   const rules = new RuleWriter(options, backend);
@@ -47,9 +71,7 @@ export function planRedirect(options: RedirectOptions, backend: Backend, saveOut
   const outgoing = String(options.outgoingProxyPort);
   rules.append(OUTPUT_CHAIN, ['-p', 'tcp', '-j', 'REDIRECT', '--to-port', outgoing], 'redirect-all-outgoing-to-proxy-port');
   if (!installed.hasOutputJump) rules.append('OUTPUT', ['-j', OUTPUT_CHAIN], 'install-proxy-init-output');
-
-  const inspect = inspectCommand(options, backend);
-  return [inspect, ...rules.commands, inspect];
+  return rules;
 }
 
 /** The commands that take everything of ours out of one family's nat table; none if nothing is there. */
@@ -77,6 +99,8 @@ export function inNamespace({ netns }: RedirectOptions, command: readonly string
 }
 
 class RuleWriter {
+  /** Without binary, table and wait flag. */
+  readonly words: (readonly string[])[] = [];
   readonly commands: RedirectCommand[] = [];
   private readonly options: RedirectOptions;
   private readonly backend: Backend;
@@ -100,6 +124,7 @@ class RuleWriter {
   }
 
   add(words: readonly string[]): void {
+    this.words.push(words);
     const wait = this.options.useWaitFlag === true ? ['-w'] : [];
     this.commands.push(inNamespace(this.options, [this.backend.binary, '-t', 'nat', ...words, ...wait]));
   }

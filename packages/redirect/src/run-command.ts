@@ -12,19 +12,21 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs a command given as words; never rejects for a command that fails. */
-export type Exec = (command: readonly string[]) => Promise<CommandResult>;
+/** Runs a command given as words, with `input` on its standard input; never rejects for a command that fails. */
+export type Exec = (command: readonly string[], input?: string) => Promise<CommandResult>;
 
 /** One iptables call takes milliseconds; one that waits for the lock longer than this has lost it. */
 const TIMEOUT_MS = 60_000;
 
 /** Runs the command without a shell. */
-export const runCommand: Exec = (command) =>
+export const runCommand: Exec = (command, input) =>
   new Promise((resolve) => {
     const [binary = '', ...args] = command;
-    execFile(binary, args, { timeout: TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    const child = execFile(binary, args, { timeout: TIMEOUT_MS, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       if (error === null) resolve({ status: 0, stdout, stderr });
       else if (error.code === 'ENOENT') resolve({ status: undefined, stdout, stderr });
       else resolve({ status: typeof error.code === 'number' ? error.code : 1, stdout, stderr: stderr === '' ? error.message : stderr });
     });
+    // A command that fails at once does not read what it is given.
+    child.stdin?.on('error', () => undefined).end(input);
   });

@@ -80,7 +80,8 @@ export async function writeWhole(path: string, content: string | Uint8Array, opt
     const old = options.keeps === true ? await stat(path).catch(() => undefined) : undefined;
     // The mode at creation is cut by the umask.
     await chmod(unfinished, old === undefined ? options.mode : old.mode & 0o7777);
-    if (old !== undefined) await chown(unfinished, old.uid, old.gid);
+    // Without CAP_CHOWN another owner than our own cannot be kept; a runtime reads the file all the same.
+    if (old !== undefined) await chown(unfinished, old.uid, old.gid).catch(() => undefined);
     if (options.unlessChangedFrom !== undefined) {
       const now = await readFile(path, 'utf8').catch(() => undefined);
       if (now !== options.unlessChangedFrom.text) return false;

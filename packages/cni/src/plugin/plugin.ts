@@ -137,7 +137,7 @@ function lookupFailure(error: unknown, pod: string): CniError {
 
 async function redirect(options: RedirectOptions, exec: Exec | undefined, logger: Logger): Promise<void> {
   try {
-    const { commands, warnings } = await applyRedirect(options, exec);
+    const { commands, warnings } = await applyRedirect(options, exec, { isOneTransaction: true });
     for (const warning of warnings) logger.warn(warning);
     if (logger.isEnabled('debug')) for (const command of commands) logger.debug(command.join(' '));
     logger.info('Traffic redirected');
