@@ -89,6 +89,15 @@ describe('managed webhook certificates', () => {
     expect(ours).toMatchObject({ name: 'ours.mesh', failurePolicy: 'Ignore', clientConfig: { service: { path: '/' } } });
   });
 
+  it('settle without a complaint when replicas write at once', async () => {
+    const source = await world();
+    const lines: string[] = [];
+    const logger = Logger.create({ filter: 'warn', write: (line) => lines.push(line) });
+    const replicas = [1, 2, 3, 4, 5].map(() => replica(source, { logger }));
+    await settled(source, replicas);
+    expect(lines).toEqual([]);
+  });
+
   it('are made anew after the Secret is deleted, and the old one is trusted until the change-over', async () => {
     const source = await world();
     const replicas = [replica(source), replica(source)];

@@ -57,7 +57,7 @@ export interface ManagedCertificateOptions {
 
 const DEFAULT_SETTLE_MS = 5_000;
 const DEFAULT_RECHECK_MS = 60_000;
-/** Writes of the Secret that may be lost to others in one run. */
+/** Writes of one object that may be lost to others in one run. */
 const MAX_CONFLICTS = 5;
 /** Who writes, in managedFields. */
 const FIELD_MANAGER = 'weft-webhook';
@@ -192,18 +192,30 @@ class ManagedSecret implements CertificateSource {
     await source.update(SecretKind, { ...secret, data: { ...secret.data, ...data } });
   }
 
-  private async settleConfiguration({ kind, name }: WebhookConfigurationRef, certificate: ManagedCertificate): Promise<void> {
+  private async settleConfiguration(
+    reference: WebhookConfigurationRef,
+    certificate: ManagedCertificate,
+    attemptsLeft: number = MAX_CONFLICTS,
+  ): Promise<void> {
     const { source, serviceName, namespace, logger } = this.options;
+    const { kind, name } = reference;
     const configuration = await source.get(KINDS[kind], '', name).catch((error: unknown) => {
       // Not there yet, or deleted: its watch tells when it comes.
       if (isResourceError(error, 'ERR_NOT_FOUND')) return undefined;
       throw error;
     });
-    if (configuration === undefined) return;
+    if (configuration === undefined) return undefined;
     const patch = caBundlePatch(configuration, { namespace, name: serviceName }, certificate.caBundlePem);
-    if (patch === undefined) return;
-    await source.patch(KINDS[kind], '', name, patch, FIELD_MANAGER);
+    if (patch === undefined) return undefined;
+    try {
+      await source.patch(KINDS[kind], '', name, patch, FIELD_MANAGER);
+    } catch (error) {
+      // Another replica was first, most likely with the same bundle.
+      if (!isResourceError(error, 'ERR_CONFLICT') || attemptsLeft === 0) throw error;
+      return this.settleConfiguration(reference, certificate, attemptsLeft - 1);
+    }
     logger.info('Webhook configuration given its caBundle', { kind, name });
+    return undefined;
   }
 
   /** What is served now, if API servers could still accept it. */

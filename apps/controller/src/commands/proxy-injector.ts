@@ -31,7 +31,7 @@ interface InjectorFlags extends CommonValues, WebhookValues {
 }
 
 /** Flags that mean nothing here. */
-const ACCEPTED = ['kubeconfig', 'kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
+const ACCEPTED = ['kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
 /** Name under which the reference's injector writes events. */
 const COMPONENT = 'linkerd-proxy-injector';
 
