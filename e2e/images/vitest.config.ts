@@ -8,8 +8,8 @@ export default defineConfig({
   test: {
     include: ['e2e/images/**/*.e2e.ts'],
     root: '.',
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     pool: 'forks',
     fileParallelism: false,
   },

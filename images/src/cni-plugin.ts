@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The CNI plugin as one executable: Node of the image's architecture with the plugin's bundle in it. Made by the app's own build script, here
- * without a code cache, so that the same inputs give the same bytes on any machine.
+ * The CNI plugin as one executable: Node of the image's architecture with the plugin's bundle in it. Made by the app's own build script, which
+ * gives the same bytes for the same inputs on any machine.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

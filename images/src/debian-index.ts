@@ -28,7 +28,8 @@ const SOURCES = [
 const NEVER_NEEDED =
   /^(adduser|debconf|debconf-2\.0|dpkg|init-system-helpers|install-info|libc-bin|libperl.*|lsb-base|mailcap|media-types|passwd|perl.*|sensible-utils|systemd.*|tar|tzdata.*|ucf|udev)$/;
 
-interface Candidate {
+/** A package of an index. */
+export interface Candidate {
   readonly name: string;
   readonly version: string;
   readonly archive: string;

@@ -76,3 +76,8 @@ export const BUNDLES_DIRECTORY = '/usr/lib/weft/bundles';
 export function bundlePath(launcher: Launcher): string {
   return `${BUNDLES_DIRECTORY}/${launcher.app}/${launcher.bundle}`;
 }
+
+/** Names of an image's layers, lowest first. */
+export function layerNames(image: ImageDescription): string[] {
+  return ['base', ...(image.hasNode ? ['node'] : []), ...(image.debian.length > 0 ? ['tools'] : []), 'app'];
+}

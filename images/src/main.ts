@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `npm run images [-- NAME… --arch ARCH --output DIR --dry-run --update-lock --dockerfiles]`. Exit codes: 0, 1 when an image could not be built, 2
+ * `npm run images [-- NAME… --arch ARCH --output DIR --unpack DIR --update-lock]`. Exit codes: 0, 1 when an image could not be built, 2
  * for a command line that cannot be used.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { readLock } from './debian-package.ts';
 import { ARCHITECTURES, type ImageDescription } from './description.ts';
 import { packagesOf } from './image-layers.ts';
 import { IMAGES } from './images.ts';
+import { unpackLayers } from './unpack-layers.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const LOCK = join(ROOT, 'images/debian.lock.json');
@@ -48,6 +49,7 @@ async function main(argv: readonly string[]): Promise<number> {
       try {
         const { path, summary, isUnchanged } = await buildArchive(settings, image, architecture);
         const megabytes = (summary.compressedBytes / 1e6).toFixed(1);
+        if (options.unpackDirectory !== undefined) unpackLayers(path, join(options.unpackDirectory, `${image.name}-${architecture}`));
         console.log(`${summary.reference} ${architecture} ${megabytes} MB ${summary.digest} ${path}${isUnchanged ? ' (unchanged)' : ''}`);
       } catch (error) {
         failures += 1;
@@ -62,6 +64,7 @@ function readOptions(argv: readonly string[]): {
   images: readonly ImageDescription[];
   architectures: readonly Architecture[];
   outputDirectory: string;
+  unpackDirectory: string | undefined;
   isUpdate: boolean;
 } {
   const { values, positionals } = parseArgs({
@@ -70,6 +73,7 @@ function readOptions(argv: readonly string[]): {
     options: {
       arch: { type: 'string', multiple: true },
       output: { type: 'string', default: join(ROOT, 'dist/images') },
+      unpack: { type: 'string' },
       'update-lock': { type: 'boolean', default: false },
     },
   });
@@ -87,6 +91,7 @@ function readOptions(argv: readonly string[]): {
     images: images.length === 0 ? IMAGES : images,
     architectures: architectures.length === 0 ? ARCHITECTURES : architectures,
     outputDirectory: values.output,
+    unpackDirectory: values.unpack,
     isUpdate: values['update-lock'],
   };
 }
