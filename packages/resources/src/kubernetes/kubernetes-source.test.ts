@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { ConfigMapKind, createKubernetesSource, isResourceError } from '../index.ts';
+import { ConfigMapKind, createKubernetesSource, isResourceError, metadataOnly } from '../index.ts';
 import type { KubernetesSourceOptions, ResourceSource } from '../index.ts';
 
 type Handler = (request: IncomingMessage, url: URL, response: ServerResponse) => void;
@@ -148,6 +148,81 @@ describe('a request', () => {
     await source.get(ConfigMapKind, 'a', 'c');
     await source.get(ConfigMapKind, 'a', 'c');
     expect(seen).toEqual(['Bearer token-1', 'weft/test', 'Bearer token-2', 'weft/test']);
+  });
+});
+
+describe('a server that asks to wait', () => {
+  it.each(['GET', 'POST'])('gets its %s again, a bounded number of times', async (method) => {
+    let calls = 0;
+    const source = await against((_request, _url, response) => {
+      calls += 1;
+      response.writeHead(429, { 'retry-after': '0' }).end(status(429, 'TooManyRequests'));
+    });
+    const call =
+      method === 'GET'
+        ? source.get(ConfigMapKind, 'a', 'c')
+        : source.create(ConfigMapKind, { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'c', namespace: 'a' } });
+    await expect(call).rejects.toMatchObject({ code: 'ERR_UNAVAILABLE', status: 429, retryAfterMs: 0 });
+    expect(calls).toBe(5);
+  });
+
+  it('makes a watch wait at least so long', async () => {
+    const delays: number[] = [];
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const source = await against(
+      (_request, url, response) => {
+        if (isWatch(url)) response.writeHead(503, { 'retry-after': '7' }).end(status(503));
+        else response.end(list([]));
+      },
+      {
+        maxBackoffMs: 9000,
+        onRetry: (_kind, _error, delayMs) => {
+          delays.push(delayMs);
+          resolve();
+        },
+      },
+    );
+    source.watch(ConfigMapKind, undefined, () => undefined);
+    await promise;
+    expect(delays[0]).toBeGreaterThanOrEqual(7000);
+  });
+});
+
+describe('a token that is refused', () => {
+  it('is asked for again, once', async () => {
+    const asked: boolean[] = [];
+    const seen: unknown[] = [];
+    const source = await against(
+      (request, _url, response) => {
+        seen.push(request.headers.authorization);
+        if (request.headers.authorization === 'Bearer new') response.end(JSON.stringify(item('c')));
+        else response.writeHead(401).end(status(401, 'Unauthorized'));
+      },
+      { bearerToken: async (wasRefused) => (asked.push(wasRefused), wasRefused ? 'new' : 'old') },
+    );
+    await source.get(ConfigMapKind, 'a', 'c');
+    expect(asked).toEqual([false, true]);
+    expect(seen).toEqual(['Bearer old', 'Bearer new']);
+    const hopeless = await against((_request, _url, response) => response.writeHead(401).end(status(401, 'Unauthorized')), {
+      bearerToken: async () => 'old',
+    });
+    await expect(hopeless.get(ConfigMapKind, 'a', 'c')).rejects.toMatchObject({ code: 'ERR_FORBIDDEN', status: 401 });
+  });
+});
+
+describe('what is asked of the server', () => {
+  it('are labels by value and by presence, and metadata where that is enough', async () => {
+    const seen: unknown[] = [];
+    const source = await against((request, url, response) => {
+      seen.push([url.searchParams.get('labelSelector'), request.headers.accept]);
+      response.end(list([]));
+    });
+    await source.list(ConfigMapKind, { labels: { app: 'web' }, hasLabels: ['example.com/meshed'] });
+    await source.list(metadataOnly(ConfigMapKind));
+    expect(seen).toEqual([
+      ['app=web,example.com/meshed', 'application/json'],
+      [null, 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json'],
+    ]);
   });
 });
 
