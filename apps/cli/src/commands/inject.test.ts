@@ -228,7 +228,11 @@ describe('[CLI-22] weft inject', () => {
 
     const written: string[] = [];
     const command = new Command().exitOverride();
-    define(command, { out: (text) => void written.push(text), err: () => undefined } as CommandContext, Readable.from([DEPLOYMENT]));
+    define(
+      command,
+      { out: (text) => void written.push(text), err: () => undefined } as Partial<CommandContext> as CommandContext,
+      Readable.from([DEPLOYMENT]),
+    );
     await command.parseAsync(['-'], { from: 'user' });
     expect(objects(written.join(''))[0].spec.template.metadata.annotations).toEqual({ 'linkerd.io/inject': 'enabled' });
   });
