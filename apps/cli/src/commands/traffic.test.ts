@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* `stat`, `top` and `edges` over pods that a test makes up: two readings of each proxy, with known increases between them. */
+import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fakePod, fakeReplicaSet, startFakeCluster, type FakeCluster } from '../testdata/fake-cluster.ts';
 import type { WatchClock } from '../inspect/traffic-watch.ts';
@@ -47,6 +48,7 @@ function outbound(
     `response_latency_ms_bucket{${labels},le="1"} ${successes}`,
     `response_latency_ms_bucket{${labels},le="+Inf"} ${successes}`,
     `tcp_open_connections{${labels},peer="dst"} 2`,
+    `tcp_open_total{${labels},peer="dst"} 7`,
   ].join('\n');
 }
 
@@ -245,7 +247,7 @@ describe('[CLI-51] weft edges', () => {
       `${outbound('web-abc-1', 'web', 1)}\n${outbound('web-abc-2', 'web', 1, 'tls="no_identity",no_tls_reason="not_provided"')}`,
     ],
     'shop/web-abc-1': [outbound('cart-0', 'cart', 1)],
-    'shop/cart-0': ['tcp_open_connections{direction="outbound",peer="dst",dst_namespace="shop",dst_pod="web-abc-1",tls="true"} 0'],
+    'shop/cart-0': ['tcp_open_total{direction="outbound",peer="dst",dst_namespace="shop",dst_pod="web-abc-1",tls="true"} 0'],
   };
 
   it('shows who is connected to whom, and how', async () => {
@@ -275,5 +277,54 @@ describe('[CLI-51] weft edges', () => {
     ]);
     const none = await run((output) => edges(from, 'linkerd', ['po'], { output: 'table', namespace: 'other' }, output));
     expect([none.out, none.err]).toEqual(['', 'No edges found.\n']);
+  });
+});
+
+describe('metrics of Linkerd’s own proxies', () => {
+  const captured = (side: string): string =>
+    readFileSync(new URL(`../testdata/vectors/metrics/${side}-side.prom`, import.meta.url), 'utf8');
+
+  async function startCaptured(): Promise<FakeCluster> {
+    const started = await startFakeCluster([
+      fakePod('vec-net', 'server', { account: 'server' }),
+      fakePod('vec-net', 'client', { account: 'client' }),
+      fakePod('vec-net', 'plain', { isMeshed: false }),
+    ]);
+    cluster = started;
+    for (const [name, side] of [
+      ['server', 'inbound'],
+      ['client', 'outbound'],
+    ] as const) {
+      let reading = 0;
+      await started.serve('vec-net', name, 4191, (_request, response) => response.end(reading++ === 0 ? '\n' : captured(side)));
+    }
+    return started;
+  }
+
+  it('[CLI-46] are read as well', async () => {
+    const options: StatOptions = { ...STAT, namespace: 'vec-net', output: 'json' };
+    const values = async (...words: string[]): Promise<unknown> => {
+      const from = await startCaptured();
+      const { out } = await run((output) => stat(from, 'linkerd', words, options, output, exactClock()));
+      await from.end();
+      return (JSON.parse(out) as { name: string; success: number | null; rps: number | null }[]).map(({ name, success, rps }) => [
+        name,
+        success,
+        rps,
+      ]);
+    };
+    // 74 successes and 23 failures besides probes and scrapes; 20 and 12 to one Service.
+    expect(await values('po')).toEqual([
+      ['client', null, null],
+      ['server', 74 / 97, 9.7],
+    ]);
+    expect(await values('svc/server')).toEqual([['server', 20 / 32, 3.2]]);
+  });
+
+  it('[CLI-51] tell edges', async () => {
+    const from = await startCaptured();
+    await (await fetch(`http://127.0.0.1:${(await from.portForward('vec-net', 'client', 4191)).port}`)).text();
+    const { out } = await run((output) => edges(from, 'linkerd', ['po'], { output: 'wide', namespace: 'vec-net' }, output));
+    expect(lines(out).slice(1)).toEqual([['client', 'server', 'vec-net', 'vec-net', 'client.vec-net', 'server.vec-net', '√']]);
   });
 });

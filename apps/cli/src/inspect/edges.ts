@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who is connected to whom (features CLI-51): from the connections that clients' proxies hold open, with the identity that the server
- * proved. Pure.
+ * Who is connected to whom (features CLI-51): from the connections that clients' proxies have opened since they started, with the identity that
+ * the server proved. Pure.
  */
 import type { Sample } from '@weft/host-run/view';
 import { formatTable } from '@weft/host-run/view';
@@ -29,7 +29,7 @@ export interface ClientSamples {
 
 /** Whether a metric is needed for edges. */
 export function isEdgeMetric(name: string): boolean {
-  return name === 'tcp_open_connections';
+  return name === 'tcp_open_total';
 }
 
 /**
