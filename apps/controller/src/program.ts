@@ -42,6 +42,11 @@ const SUB_COMMANDS: readonly SubCommand[] = [
     load: async () => (await import('./commands/proxy-injector.ts')).configureProxyInjector,
   },
   {
+    name: 'heartbeat',
+    description: 'tells a server of your choice that the installation exists',
+    load: async () => (await import('./commands/heartbeat.ts')).configureHeartbeat,
+  },
+  {
     name: 'sp-validator',
     description: 'webhook that reviews ServiceProfiles',
     load: async () => (await import('./commands/sp-validator.ts')).configureSpValidator,

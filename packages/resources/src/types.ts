@@ -150,5 +150,7 @@ export interface ResourceSource {
     fieldManager: string,
   ): Promise<R>;
   delete(kind: ResourceKind, namespace: string, name: string, options?: DeleteOptions): Promise<void>;
+  /** Version of the API server behind it, such as `v1.37.2`; a source without one has no such method. */
+  serverVersion?(): Promise<string | undefined>;
   close(): Promise<void>;
 }

@@ -214,6 +214,10 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
       const body = Object.keys(how).length === 0 ? {} : { body: { kind: 'DeleteOptions', apiVersion: 'v1', ...how } };
       await client.call({ method: 'DELETE', path: objectPath(kind, namespace, name), ...body });
     },
+    serverVersion: async () => {
+      const body = await client.call({ method: 'GET', path: '/version' });
+      return isJsonObject(body) && typeof body['gitVersion'] === 'string' ? body['gitVersion'] : undefined;
+    },
     close: () => {
       for (const open of watches) open.close();
       client.close();
