@@ -3,7 +3,10 @@
  * What users see of a mesh on a real cluster: refusals where they write a policy, and the commands that look into proxies and the control plane
  * through port-forward.
  */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { clientApp, echoApp } from './harness/apps.ts';
 import { eventually, eventuallyPasses } from './harness/eventually.ts';
 import type { Kube } from './harness/kube.ts';
@@ -89,6 +92,33 @@ describe('[AZ-16] admission', () => {
     expect(await kube.tryApply([server(8080)], ['--dry-run=server'])).toMatchObject({ code: 0, stderr: '' });
     const { code, stderr } = await kube.tryApply([server('8080')], ['--dry-run=server']);
     expect([code, stderr]).toEqual([0, expect.stringMatching(/Warning: spec\.port: no container port can be named "8080"/)]);
+  });
+});
+
+describe('[AZ-16] captured admission cases', () => {
+  const vectors = join(import.meta.dirname, '../../packages/admission/src/testdata/vectors/admission');
+  /** What we decide otherwise: packages/admission/DIFFERENCES.md. */
+  const OTHERWISE: Readonly<Record<string, string>> = { 'sp-opaque-ports-list': 'admitted' };
+
+  it('have the same verdict, from the same place, as under the reference', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-admission-'));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const expected: Record<string, string> = {};
+    for (const name of readdirSync(vectors)) {
+      // Names tell the cases apart in what kubectl prints; that of `sp-bad-name` is the case.
+      const manifest = readFileSync(join(vectors, name, 'manifest.yaml'), 'utf8')
+        .replaceAll('vec-in', kube.namespace)
+        .replace(/name: (x|a\.[^,}]*)(?=[,}\n])/, `name: ${name}`);
+      writeFileSync(join(directory, `${name}.yaml`), manifest);
+      const recorded = JSON.parse(readFileSync(join(vectors, name, 'response.json'), 'utf8')) as { allowed: boolean; refused_by?: string };
+      expected[name] = OTHERWISE[name] ?? (recorded.allowed ? 'admitted' : recorded.refused_by === 'api server' ? 'schema' : 'webhook');
+    }
+    const { stderr } = await kube.tryKubectl(['create', '--dry-run=server', '-f', directory]);
+    const found = Object.keys(expected).map((name) => {
+      if (stderr.includes(`"${directory}/${name}.yaml": admission webhook`)) return [name, 'webhook'];
+      return [name, stderr.includes(`"${name}" is invalid`) ? 'schema' : 'admitted'];
+    });
+    expect(Object.fromEntries(found)).toEqual(expected);
   });
 });
 
