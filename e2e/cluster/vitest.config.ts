@@ -2,7 +2,7 @@
 import { defineConfig } from 'vitest/config';
 
 // These make local clusters of their own, whatever the others run on.
-const LOCAL_ONLY = ['nodes', 'resources', 'identity', 'destination'].map((name) => `e2e/cluster/${name}.e2e.ts`);
+const LOCAL_ONLY = ['nodes', 'resources', 'identity', 'destination', 'proxy-injector'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
 // One file at a time: they share a cluster, and a starved one fails what waits for seconds.
 export default defineConfig({

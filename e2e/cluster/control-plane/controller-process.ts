@@ -34,6 +34,8 @@ export interface RunningStream<Output extends DescMessage> {
 export interface ControllerProcess {
   readonly process: ChildProcess;
   readonly exitCode: Promise<number | null>;
+  /** Where it serves. */
+  readonly port: number;
   /** Everything that it logged. */
   readonly log: () => string;
   /** `STATUS body` of a path of the admin server. */
@@ -84,11 +86,15 @@ export async function requestToken(api: TestApiServer, namespace: string, name: 
   return (status as { readonly token: string }).token;
 }
 
-/** Starts a sub-command; `hostname` is the pod's name that it takes itself for. Resolves once it listens. Rejects where it ends first. */
+/**
+ * Starts a sub-command; `hostname` is the pod's name that it takes itself for. Resolves once it logs `listening`, with its port. Rejects where it
+ * ends first.
+ */
 export async function startController(
   args: readonly string[],
   hostname: string,
   main: readonly string[] = ['--conditions=weft-source', 'src/main.ts'],
+  listening: string = 'gRPC server listening',
 ): Promise<ControllerProcess> {
   const child = spawn(process.execPath, [...main, ...args], {
     cwd: APP_DIRECTORY,
@@ -104,14 +110,14 @@ export async function startController(
     return event.port ?? event.fields?.port ?? 0;
   };
   const deadlineMs = performance.now() + START_MS;
-  while (portOf('gRPC server listening') === 0) {
+  while (portOf(listening) === 0) {
     if (child.exitCode !== null || performance.now() > deadlineMs) {
       child.kill('SIGKILL');
       throw new Error(`${args[0]} did not start (exit code ${child.exitCode}):\n${output}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const client = new Client(`127.0.0.1:${portOf('gRPC server listening')}`, credentials.createInsecure());
+  const client = new Client(`127.0.0.1:${portOf(listening)}`, credentials.createInsecure());
   const encode =
     <D extends DescMessage>(schema: D) =>
     (message: MessageShape<D>): Buffer =>
@@ -124,6 +130,7 @@ export async function startController(
   return {
     process: child,
     exitCode,
+    port: portOf(listening),
     log: () => output,
     async get(path) {
       const response = await fetch(`http://127.0.0.1:${portOf('Admin server listening')}${path}`);
