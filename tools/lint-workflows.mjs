@@ -21,7 +21,7 @@ const problems = readdirSync(directory).flatMap((file) => {
     steps.flatMap(({ run }) => {
       if (run === undefined || run === 'npm ci') return [];
       // The end-to-end tests make network namespaces: as root, with the Node that was set up.
-      const script = /^(?:sudo -E env "PATH=\$PATH" )?npm (?:test|run ([\w:]+))(?: -- [^;&|\n]+)?$/.exec(run.trim());
+      const script = /^(?:sudo -E env "PATH=\$PATH" )?npm (?:test|run ([\w:-]+))(?: -- [^;&|\n]+)?$/.exec(run.trim());
       if (script === null) return [`${file}, ${job}: \`${run.trim()}\` is not one npm script`];
       return scripts[script[1] ?? 'test'] === undefined ? [`${file}, ${job}: there is no script ${script[1]}`] : [];
     }),
