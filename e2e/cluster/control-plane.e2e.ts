@@ -191,6 +191,7 @@ describe('discovery in a cluster', () => {
     await source.delete(PodKind, namespace, two.name, { gracePeriodSeconds: 0 });
     await vi.waitFor(() => expect(held(stream)).toEqual([]), SOON);
     expect(await process.get('/metrics')).toMatch(/^pods_cache_size\{cluster="local"\} \d+$/m);
+    expect(await process.get('/metrics')).toMatch(/^pods_informer_lag_seconds_count [1-9]/m);
     const code = process.stop();
     expect(await stream.status).toMatchObject({ code: 0 });
     expect(await code).toBe(0);

@@ -37,20 +37,22 @@ describe('openSource in a cluster', () => {
     const environment = { KUBERNETES_SERVICE_HOST: 'localhost', KUBERNETES_SERVICE_PORT: String((server.address() as AddressInfo).port) };
     const flags = { resources: undefined, crds: undefined };
 
-    const { source, isCluster } = await openSource(flags, Logger.silent(), environment, directory);
+    const { source, isCluster } = await openSource(flags, Logger.silent(), { environment, credentialsDirectory: directory });
     cleanups.push(() => source.close());
     expect(isCluster).toBe(true);
     expect(await source.list(ServiceKind)).toEqual([]);
     expect(seen).toEqual([expect.stringMatching(/^\/api\/v1\/services\S* Bearer secret$/)]);
 
     writeFileSync(join(directory, 'ca.crt'), createTestMesh().anchor.certificatePem);
-    const foreign = (await openSource(flags, Logger.silent(), environment, directory)).source;
+    const foreign = (await openSource(flags, Logger.silent(), { environment, credentialsDirectory: directory })).source;
     cleanups.push(() => foreign.close());
     await expect(foreign.list(ServiceKind)).rejects.toThrow(/certificate/);
   });
 
   it('says what is missing outside of one', async () => {
-    await expect(openSource({ resources: undefined, crds: undefined }, Logger.silent(), {})).rejects.toThrow(/not in a cluster/);
+    await expect(openSource({ resources: undefined, crds: undefined }, Logger.silent(), { environment: {} })).rejects.toThrow(
+      /not in a cluster/,
+    );
   });
 });
 

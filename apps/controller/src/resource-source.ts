@@ -33,21 +33,31 @@ export interface OpenSource {
   readonly isCluster: boolean;
 }
 
+/** What a source takes from around the process, and tells it. */
+export interface Surroundings {
+  /** Default: that of the process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Where a pod's own credentials are mounted. */
+  readonly credentialsDirectory?: string;
+  /** Told how long after its writing each change arrived. */
+  readonly onLag?: NonNullable<KubernetesSourceOptions['onLag']>;
+}
+
 /** Opens the source that the flags name. Rejects with a message for the operator. */
 export async function openSource(
   { resources, crds, kubeconfig }: ResourceFlags,
   logger: Logger,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
-  credentialsDirectory: string = SERVICE_ACCOUNT_DIRECTORY,
+  { environment = process.env, credentialsDirectory = SERVICE_ACCOUNT_DIRECTORY, onLag }: Surroundings = {},
 ): Promise<OpenSource> {
+  const lag = onLag === undefined ? {} : { onLag };
   if (resources === undefined) {
     const isNamed = kubeconfig !== undefined && kubeconfig !== '';
     const connection = isNamed ? await kubeconfigConnection(kubeconfig) : await inClusterConnection(environment, credentialsDirectory);
     if (connection === undefined)
       throw new Error('not in a cluster: --resources is required, a directory of manifests or the URL of an API server, or --kubeconfig');
-    return { source: remoteSource(connection, logger), isCluster: true };
+    return { source: remoteSource({ ...connection, ...lag }, logger), isCluster: true };
   }
-  if (/^(https?:\/\/|unix:)/.test(resources)) return { source: remoteSource({ baseUrl: resources }, logger), isCluster: false };
+  if (/^(https?:\/\/|unix:)/.test(resources)) return { source: remoteSource({ baseUrl: resources, ...lag }, logger), isCluster: false };
   const found = await stat(resources).catch(() => undefined);
   if (found?.isDirectory() !== true) throw new Error(`--resources: ${resources} is neither a directory nor a URL`);
   const source = await createDirectorySource({

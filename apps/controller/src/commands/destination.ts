@@ -11,7 +11,9 @@ import {
   parseTransportMode,
   type DestinationOptions,
 } from '@weft/destination';
+import type { MetricFactory } from '@weft/grpc-server';
 import { destination } from '@weft/proto';
+import type { ResourceKind } from '@weft/resources';
 import { promMetricFactory } from '@weft/telemetry/prom';
 import { runComponent, SHUTDOWN_GRACE_MS, type Component, type ComponentFrame } from '../component.ts';
 import { parseInteger, parseListenAddress, type ListenAddress } from '../flags.ts';
@@ -79,8 +81,8 @@ export function configureDestination(command: Command, onExit: (code: number) =>
 async function startDestination(values: DestinationValues, { logger, registry }: ComponentFrame): Promise<Component> {
   const options = destinationOptions(values);
   if (values.streamQueueCapacity <= 0) throw new RangeError('--stream-queue-capacity must be greater than zero');
-  const { source, isCluster } = await openSource(values, logger);
   const metrics = promMetricFactory(registry);
+  const { source, isCluster } = await openSource(values, logger, { onLag: informerLag(metrics) });
   const service = createDestinationService({ source, options, log: logger, metrics });
   const externalEndpoints = startExternalEndpoints({
     source,
@@ -106,6 +108,28 @@ async function startDestination(values: DestinationValues, { logger, registry }:
       await source.close();
     },
   };
+}
+
+/** Kinds whose lag is counted, by plural, with the names that metrics give them (control-contract §1.9). */
+const LAGGING: Readonly<Record<string, string>> = {
+  endpoints: 'endpoints',
+  endpointslices: 'endpointslices',
+  services: 'services',
+  servers: 'servers',
+  pods: 'pods',
+  externalworkloads: 'externalworkload',
+  serviceprofiles: 'serviceprofiles',
+};
+const LAG_BUCKETS_SECONDS: readonly number[] = [0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000];
+
+function informerLag(metrics: MetricFactory): (kind: ResourceKind, lagMs: number) => void {
+  const histograms = new Map(
+    Object.entries(LAGGING).map(([plural, name]) => {
+      const help = `Seconds between the writing of a change of ${plural} and its arrival.`;
+      return [plural, metrics.histogram(`${name}_informer_lag_seconds`, help, [], LAG_BUCKETS_SECONDS)];
+    }),
+  );
+  return (kind, lagMs) => histograms.get(kind.plural)?.observe({}, lagMs / 1000);
 }
 
 function destinationOptions(values: DestinationValues): Partial<DestinationOptions> {

@@ -85,7 +85,7 @@ export async function kubeconfigConnection(path: string, contextName?: string): 
 /** JSON is YAML too, and a short-lived process that is given JSON need not load a YAML parser. */
 async function parseKubeconfig(content: string): Promise<unknown> {
   if (content.trimStart().startsWith('{')) return JSON.parse(content);
-  const { parse } = await import('yaml');
+  const { parse } = await import('../yaml-text.ts');
   return parse(content, { logLevel: 'error' });
 }
 

@@ -227,6 +227,20 @@ describe('what is asked of the server', () => {
 });
 
 describe('a watch', () => {
+  it('tells how long ago a change was written, as its managed fields say', async () => {
+    const lags: [string, number][] = [];
+    const written = { managedFields: [{ time: '2026-01-01T00:00:00Z' }, { time: new Date(Date.now() - 5000).toISOString() }, {}] };
+    const changed = { metadata: { name: 'a', namespace: 'a', uid: 'a', resourceVersion: '11', ...written } };
+    const source = await against(
+      (_request, url, response) => (isWatch(url) ? response.write(line('MODIFIED', changed)) : response.end(list(['a']))),
+      { onLag: (kind, lagMs) => lags.push([kind.kind, lagMs]) },
+    );
+    await collect(source, 3);
+    expect(lags).toEqual([['ConfigMap', expect.any(Number)]]);
+    expect(lags[0]?.[1]).toBeGreaterThanOrEqual(5000);
+    expect(lags[0]?.[1]).toBeLessThan(3_600_000);
+  });
+
   it('may be closed at any moment of its beginning', async () => {
     const source = await against((_request, url, response) => (isWatch(url) ? undefined : response.end(list([]))));
     for (let turn = 0; turn < 30; turn += 1) {

@@ -50,6 +50,8 @@ export interface KubernetesSourceOptions {
   readonly project?: (object: Resource) => Resource;
   /** Told of each failure of a watch that is being retried. */
   readonly onRetry?: (kind: ResourceKind, error: unknown, delayMs: number) => void;
+  /** Told of each change that a watch brought how long ago it was written, as the object itself says. Milliseconds. */
+  readonly onLag?: (kind: ResourceKind, lagMs: number) => void;
   /** In [0, 1). Default: Math.random. */
   readonly random?: () => number;
   /** An answer takes at most this long. Milliseconds. */
@@ -136,8 +138,10 @@ export function createKubernetesSource(options: KubernetesSourceOptions): Resour
     selector: Selector | undefined,
     handler: (event: WatchEvent<R>) => void,
   ): Watch {
+    const { onLag } = options;
     const inner = new ListWatch(
       {
+        ...(onLag === undefined ? {} : { onLag: (lagMs) => onLag(kind, lagMs) }),
         client,
         kind,
         selector,

@@ -12,7 +12,7 @@ import type { ApiCall, ApiClient, LineStream } from './api-client.ts';
 import { acceptOf, collectionPath } from './resource-path.ts';
 import { addSelector } from './selector-query.ts';
 import { errorOfStatus } from './status-answer.ts';
-import { fromWire } from './wire-object.ts';
+import { fromWire, lastWrittenMs } from './wire-object.ts';
 
 /** Times of a list-watch, in milliseconds. */
 export interface ListWatchTiming {
@@ -34,6 +34,8 @@ export interface ListWatchOptions {
   readonly random: () => number;
   /** A failure that is being retried. */
   readonly onRetry: (error: unknown, delayMs: number) => void;
+  /** Told of each change that a watch brought, how long ago it was written. Milliseconds. */
+  readonly onLag?: (lagMs: number) => void;
   /** Lists, item by item, through `project`; resolves with the version of the list. */
   readonly list: (onItem: (item: Resource) => void) => Promise<string>;
 }
@@ -169,6 +171,7 @@ export class ListWatch implements Watch {
       const { kind, project } = this.options;
       const resource = fromWire(object, apiVersionOf(kind), kind.kind);
       if (resource === undefined) return new TypeError('a watch event must carry an object');
+      if (event['type'] === 'MODIFIED') this.tellLag(object);
       if (event['type'] === 'DELETED') this.remove(keyOf(resource), project(resource));
       else this.put(project(resource));
     }
@@ -176,6 +179,13 @@ export class ListWatch implements Watch {
     if (typeof metadata['resourceVersion'] === 'string') this.resourceVersion = metadata['resourceVersion'];
     this.failures = 0;
     return undefined;
+  }
+
+  private tellLag(object: unknown): void {
+    const { onLag } = this.options;
+    const writtenMs = onLag === undefined ? undefined : lastWrittenMs(object);
+    // Written times are whole seconds, and clocks differ.
+    if (writtenMs !== undefined) onLag?.(Math.max(0, Date.now() - writtenMs));
   }
 
   private put(object: Resource): void {

@@ -26,7 +26,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number, conte
   const text = Buffer.concat(chunks).toString('utf8');
   try {
     if (!contentType.endsWith('yaml')) return JSON.parse(text);
-    const { parse } = await import('yaml');
+    const { parse } = await import('../yaml-text.ts');
     return parse(text, { maxAliasCount: MAX_ALIASES, logLevel: 'error' });
   } catch (cause) {
     throw new ResourceError('ERR_INVALID', 'the body is not valid JSON or YAML', { status: 400, reason: 'BadRequest', cause });

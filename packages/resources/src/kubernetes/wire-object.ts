@@ -21,6 +21,18 @@ export function toWire(object: Resource): JsonObject {
   };
 }
 
+/** When an object was last written, in milliseconds since the epoch, as its managed fields say. */
+export function lastWrittenMs(value: unknown): number | undefined {
+  const metadata = isJsonObject(value) && isJsonObject(value['metadata']) ? value['metadata'] : {};
+  const entries = Array.isArray(metadata['managedFields']) ? (metadata['managedFields'] as unknown[]) : [];
+  let latestMs: number | undefined;
+  for (const entry of entries) {
+    const ms = isJsonObject(entry) && typeof entry['time'] === 'string' ? Date.parse(entry['time']) : Number.NaN;
+    if (!Number.isNaN(ms) && ms > (latestMs ?? -Infinity)) latestMs = ms;
+  }
+  return latestMs;
+}
+
 /** An object as it came; items of a list carry no apiVersion and kind, which are then filled in. Undefined where it is none. */
 export function fromWire(value: unknown, apiVersion: string, kind: string): Resource | undefined {
   if (!isJsonObject(value) || !isJsonObject(value['metadata'])) return undefined;
