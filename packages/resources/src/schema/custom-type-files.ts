@@ -16,7 +16,7 @@ const MAX_ALIASES = 10_000;
 /** Reads the definitions in the `.yaml`, `.yml` and `.json` files of a directory. Throws Error naming the file that cannot be used. */
 export async function readCustomTypes(directory: string): Promise<CustomTypes> {
   // Loaded when first needed: a process that reads from a cluster never does.
-  const { parseAllDocuments } = await import('yaml');
+  const { parseAllDocuments } = await import('../yaml-text.ts');
   const definitions: unknown[] = [];
   for (const name of (await readdir(directory)).sort()) {
     if (!/\.(ya?ml|json)$/.test(name)) continue;
