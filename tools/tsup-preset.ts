@@ -16,6 +16,8 @@ export interface AppBundle {
   readonly isSplit?: boolean;
   /** Names in the sources that stand for these texts. */
   readonly constants?: Readonly<Record<string, string>>;
+  /** Runs when the files are written. */
+  readonly afterBuild?: () => Promise<void>;
 }
 
 /** The tsup configuration of one app. */
@@ -37,6 +39,7 @@ export function appBundle(options: AppBundle = {}): ReturnType<typeof defineConf
     clean: false,
     dts: false,
     silent: true,
+    ...(options.afterBuild === undefined ? {} : { onSuccess: options.afterBuild }),
     esbuildOptions(esbuild) {
       esbuild.conditions = ['weft-source'];
       esbuild.legalComments = 'none';

@@ -12,7 +12,7 @@ import { decodeField } from '../check/checks/certificates.ts';
 import { CommandFailure } from '../command-context.ts';
 import type { ClusterReader } from '../kube/cluster.ts';
 import { parseMapping } from './given-values.ts';
-import { isMap, OVERRIDES_NAME } from './release.ts';
+import { isMap, OVERRIDES_NAME, VOLATILE_VALUES } from './release.ts';
 
 /** What is read. */
 export type InstalledReader = Pick<ClusterReader, 'get'>;
@@ -34,6 +34,7 @@ export async function readInstalled(reader: InstalledReader, namespace: string):
     );
   }
   const overrides = parseMapping(readKey(secret, OVERRIDES_NAME) ?? '', `Secret ${OVERRIDES_NAME}`);
+  for (const name of VOLATILE_VALUES) delete overrides[name];
   const [roots, issuer] = await Promise.all([
     orMissing<ConfigMap>(reader.get(ConfigMapKind, namespace, TRUST_ROOTS_CONFIG_MAP)),
     orMissing<Secret>(reader.get(SecretKind, namespace, ISSUER_SECRET)),

@@ -20,6 +20,9 @@ const PRIVATE_PATHS: readonly (readonly string[])[] = [
   ['policyValidator', 'keyPEM'],
 ];
 
+/** Values that belong to the program that prints, never to what a user asked for: an upgrade sets them anew. */
+export const VOLATILE_VALUES: readonly string[] = ['cliVersion', 'linkerdVersion'];
+
 /** Loads a chart that comes with this program. Throws CommandFailure when it is not there. */
 export function loadOwnChart(name: ChartName): Chart {
   return told(() => loadChart(chartDirectory(name)));
@@ -91,7 +94,7 @@ function overridesObject(namespace: string, overrides: Dictionary): RenderedObje
 /** What differs from the chart's defaults, without private keys and without what every run sets anew. */
 export function overridesOf(chart: Chart, values: Dictionary): Dictionary {
   const given = mergeValues(values);
-  delete given['cliVersion'];
+  for (const name of VOLATILE_VALUES) delete given[name];
   for (const path of PRIVATE_PATHS) remove(given, path);
   return difference(given, defaultValues(chart));
 }
