@@ -31,7 +31,12 @@ export interface AdmissionLimits {
   readonly keepAliveMs: number;
   /** Size of a header section. */
   readonly maxHeaderBytes: number;
-  /** On close, established connections may bring requests for so long; each answer asks them to close. */
+  /**
+   * On close, connections are accepted for so long still: that an endpoint ends reaches the routes of API servers later than a signal reaches
+   * the process, and a refused connection is a pod that is not meshed, or not admitted.
+   */
+  readonly lameDuckMs: number;
+  /** Then established connections may bring requests for so long; each answer since the beginning of the close asks them to close. */
   readonly drainMs: number;
 }
 
@@ -44,6 +49,7 @@ export const ADMISSION_LIMITS: AdmissionLimits = {
   requestTimeoutMs: 10_000,
   keepAliveMs: 120_000,
   maxHeaderBytes: 16 * 1024,
+  lameDuckMs: 3_000,
   drainMs: 3_000,
 };
 
@@ -64,7 +70,7 @@ export interface AdmissionServerOptions {
 /** A running webhook. */
 export interface AdmissionServer {
   readonly port: number;
-  /** Stops accepting, lets requests under way end, then cuts what is left. */
+  /** Stops accepting after a while, lets requests under way end, then cuts what is left. */
   close(): Promise<void>;
 }
 
@@ -109,6 +115,7 @@ export async function startAdmissionServer(options: AdmissionServerOptions): Pro
     close: async () => {
       unsubscribe();
       held.isDraining = true;
+      await new Promise((resolve) => setTimeout(resolve, limits.lameDuckMs));
       await drain(server, limits.drainMs);
     },
   };
