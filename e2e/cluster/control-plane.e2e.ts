@@ -23,6 +23,7 @@ import {
   PodKind,
   ServerKind,
   ServiceKind,
+  ServiceProfileKind,
   TCPRouteKind,
   type EndpointSlice,
   type Event,
@@ -252,6 +253,27 @@ describe('discovery in a cluster', () => {
     await vi.waitFor(() => expect([ofService, ofPod].map(({ messages }) => messages.at(-1)?.opaqueProtocol)).toEqual([false, true]), SOON);
     await source.delete(ServerKind, namespace, 'opaque');
     await vi.waitFor(() => expect(ofPod.messages.at(-1)?.opaqueProtocol).toBe(false), SOON);
+  });
+
+  it('costs nobody else anything when a profile is nested as deep as the API server takes it', async () => {
+    const [hostile, namespace] = [await makeNamespace(), await makeNamespace()];
+    let condition: object = { method: 'GET' };
+    for (let depth = 0; depth < 4000; depth += 1) condition = { not: condition };
+    for (const space of [hostile, namespace]) await source.create(ServiceKind, service(space, 'web'));
+    await source.create(ServiceProfileKind, profile(hostile, [{ name: 'deep', condition }]));
+    await source.create(ServiceProfileKind, profile(namespace, [{ name: 'plain', condition: { method: 'GET' } }]));
+    const process = await startDestination();
+    const routesOf = async (space: string): Promise<string[]> => {
+      const path = `web.${space}.svc.cluster.local:80`;
+      const stream = process.stream(destination.Destination.method.getProfile, { path });
+      await vi.waitFor(() => expect(stream.messages.length).toBeGreaterThan(0), SOON);
+      return (stream.messages.at(-1)?.routes ?? []).map(({ metricsLabels }) => metricsLabels['route'] ?? '');
+    };
+    expect(await routesOf(namespace)).toEqual(['plain']);
+    const spoilt = process.stream(destination.Destination.method.getProfile, { path: `web.${hostile}.svc.cluster.local:80` });
+    await vi.waitFor(() => expect(process.log()).toMatch(/nested deeper/), SOON);
+    spoilt.cancel();
+    expect(await process.get('/ready')).toMatch(/^200/);
   });
 
   it('[LB-16] [NK-01] [HA-03] has one replica write the slices of external workloads, and the next when that one goes', async () => {
@@ -540,6 +562,15 @@ function server(namespace: string, name: string, spec: object): ResourceInput {
     kind: 'Server',
     metadata: { name, namespace },
     spec: { podSelector: { matchLabels: { app: 'web' } }, port: 8080, ...spec },
+  };
+}
+
+function profile(namespace: string, routes: readonly object[]): ResourceInput {
+  return {
+    apiVersion: 'linkerd.io/v1alpha2',
+    kind: 'ServiceProfile',
+    metadata: { name: `web.${namespace}.svc.cluster.local`, namespace },
+    spec: { routes },
   };
 }
 

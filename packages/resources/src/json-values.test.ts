@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { copyJson, equalJson, mergePatch } from './json-values.ts';
+import { copyJson, equalJson, freezeJson, mergePatch } from './json-values.ts';
 
 describe('mergePatch', () => {
   // RFC 7386, appendix A.
@@ -69,5 +69,20 @@ describe('copyJson and equalJson', () => {
     [null, {}, false],
   ])('%j equals %j: %j', (a, b, expected) => {
     expect(equalJson(a, b)).toBe(expected);
+  });
+});
+
+describe('freezeJson', () => {
+  it('freezes to the bottom, however deep that is', () => {
+    const depth = 100_000;
+    let value: { inner?: unknown[] } = {};
+    const bottom = value;
+    for (let level = 0; level < depth; level += 1) value = { inner: [value] };
+    expect(freezeJson(value)).toBe(value);
+    expect([Object.isFrozen(value), Object.isFrozen(value.inner), Object.isFrozen(bottom)]).toEqual([true, true, true]);
+  });
+
+  it('takes what is no object as it is', () => {
+    for (const value of [null, undefined, 0, '', false]) expect(freezeJson(value)).toBe(value);
   });
 });

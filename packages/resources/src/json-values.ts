@@ -45,9 +45,12 @@ export function equalJson(a: unknown, b: unknown): boolean {
 
 /** Freezes a JSON value in depth, so that a reader that changes a shared object fails where it does so. */
 export function freezeJson<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const item of Object.values(value)) freezeJson(item);
+  // No recursion: an API server takes objects that are nested ten thousand levels deep.
+  const pending: unknown[] = [value];
+  for (let item = pending.pop(); item !== undefined; item = pending.pop()) {
+    if (typeof item !== 'object' || item === null || Object.isFrozen(item)) continue;
+    Object.freeze(item);
+    for (const inner of Object.values(item) as unknown[]) if (typeof inner === 'object' && inner !== null) pending.push(inner);
   }
   return value;
 }
