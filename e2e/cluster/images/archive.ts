@@ -19,9 +19,16 @@ export interface ImageRequest {
   readonly archive: string;
 }
 
-const NORMALIZED = ['--sort=name', '--mtime=@0', '--owner=0', '--group=0', '--numeric-owner', '--format=posix'];
-/** Times of access and change differ at each build. */
-const WITHOUT_TIMES = '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime';
+const NORMALIZED = [
+  '--sort=name',
+  '--mtime=@0',
+  '--owner=0',
+  '--group=0',
+  '--numeric-owner',
+  '--format=posix',
+  // Times of access and change differ at each build.
+  '--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime',
+];
 
 interface Descriptor {
   readonly digest: string;
@@ -39,7 +46,7 @@ export function writeImage({ reference, layers, config, archive }: ImageRequest)
     return intoBlobs(join(layout, 'blob'), blobs);
   };
   const layerBlobs = layers.map((directory) => {
-    execFileSync('tar', ['-C', directory, ...NORMALIZED, WITHOUT_TIMES, '-cf', join(layout, 'blob'), '.']);
+    execFileSync('tar', ['-C', directory, ...NORMALIZED, '-cf', join(layout, 'blob'), '.']);
     return intoBlobs(join(layout, 'blob'), blobs);
   });
   const platform = { architecture: process.arch === 'x64' ? 'amd64' : process.arch, os: 'linux' };
