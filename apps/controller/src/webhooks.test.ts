@@ -141,6 +141,27 @@ describe('[AZ-16] controller policy', () => {
     expect((await world.get(SecretKind, 'mesh', 'linkerd-policy-validator-k8s-tls')).type).toBe('kubernetes.io/tls');
   });
 
+  it('serves no webhook where that is switched off, and in a cluster says what one needs', async () => {
+    const { url } = await cluster('linkerd-policy-validator-webhook-config');
+    const directory = certificateDirectory('linkerd-policy-validator.linkerd.svc');
+    const files = [`--server-tls-key=${directory}/tls.key`, `--server-tls-certs=${directory}/tls.crt`];
+    const off = await start([...POLICY, ...files, '--admission-controller-disabled', '--resources', url], 'gRPC server listening');
+    expect(off.output()).not.toMatch(/Webhook listening/);
+
+    const kubeconfig = join(directory, 'kubeconfig.json');
+    const context = { name: 'x', context: { cluster: 'x', user: 'x' } };
+    const named = { clusters: [{ name: 'x', cluster: { server: url } }], users: [{ name: 'x', user: {} }], contexts: [context] };
+    writeFileSync(kubeconfig, JSON.stringify({ apiVersion: 'v1', kind: 'Config', 'current-context': 'x', ...named }));
+    const child = spawn(process.execPath, [...ARGUMENTS, ...POLICY, '--kubeconfig', kubeconfig], {
+      cwd: appDirectory,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let text = '';
+    child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+    const [code] = (await once(child, 'exit')) as [number];
+    expect([code, text]).toEqual([1, expect.stringMatching(/the admission webhook needs a certificate/)]);
+  });
+
   it.each([
     [[...POLICY, '--webhook-secret=a'], /go together/],
     [[...POLICY, '--server-tls-key=/a/tls.key'], /of one directory/],
@@ -213,7 +234,8 @@ interface RunningWebhook {
   get(path: string): Promise<string>;
 }
 
-async function start(args: readonly string[]): Promise<RunningWebhook> {
+/** Starts a sub-command and waits until it says that it listens. */
+async function start(args: readonly string[], listening = 'Webhook listening'): Promise<RunningWebhook> {
   const child = spawn(process.execPath, [...ARGUMENTS, ...args], { cwd: appDirectory, stdio: ['ignore', 'pipe', 'inherit'] });
   const exitCode = once(child, 'exit').then(([code]) => code as number | null);
   cleanups.push(async () => {
@@ -229,12 +251,12 @@ async function start(args: readonly string[]): Promise<RunningWebhook> {
   };
   await vi.waitFor(() => {
     if (child.exitCode !== null) throw new Error(`exited with ${child.exitCode}: ${text}`);
-    expect(portOf('Webhook listening')).toBeGreaterThan(0);
+    expect(portOf(listening)).toBeGreaterThan(0);
   }, 15_000);
   return {
     process: child,
     exitCode,
-    port: portOf('Webhook listening'),
+    port: portOf(listening),
     output: () => text,
     async get(path) {
       const response = await fetch(`http://127.0.0.1:${portOf('Admin server listening')}${path}`);
