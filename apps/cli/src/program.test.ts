@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The command line as a child process, from the sources. */
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,7 +16,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-function weft(args: readonly string[], options: { readonly uid?: number } = {}): Outcome {
+function weft(args: readonly string[], options: { readonly uid?: number; readonly env?: NodeJS.ProcessEnv } = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, ['--conditions=weft-source', MAIN, ...args], {
     encoding: 'utf8',
     ...options,
@@ -63,6 +63,39 @@ describe('weft', () => {
 
   it('names the flag that a redirection cannot use', () => {
     expect(weft(['redirect', '--proxy-uid', 'root'])).toMatchObject({ code: 2, stderr: 'error: --proxy-uid: root is not a number\n' });
+  });
+});
+
+describe('[CLI-02] [EX-01] a word that is no command', () => {
+  it('runs a program of that name, with the global flags before it and all after it', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-cli-'));
+    try {
+      writeFileSync(join(directory, 'linkerd-hello'), '#!/bin/sh\necho "$@"\nexit 3\n');
+      chmodSync(join(directory, 'linkerd-hello'), 0o755);
+      const env = { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+      expect(weft(['--context', 'c', 'hello', 'a', '--help'], { env })).toEqual({ code: 3, stdout: '--context c a --help\n', stderr: '' });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('[CLI-01] the namespace of the control plane', () => {
+  it.each([
+    [{ LINKERD_NAMESPACE: 'mesh' }, [], 'mesh'],
+    [{ LINKERD_NAMESPACE: 'mesh' }, ['-L', 'flag'], 'flag'],
+    [{}, [], 'linkerd'],
+  ])('with environment %j and flags %j is %s', (env, flags, namespace) => {
+    const { stdout } = weft(['install', '--ignore-cluster', '-o', 'json', ...flags], { env: { PATH: process.env['PATH'], ...env } });
+    expect((JSON.parse(stdout) as { items: { metadata: { name: string } }[] }).items[0]?.metadata.name).toBe(namespace);
+  });
+
+  it.each([
+    ['-L', 'Not A Name'],
+    ['--api-addr', 'nowhere'],
+    ['--api-addr', 'host:0'],
+  ])('refuses %s %s', (...flags) => {
+    expect(weft([...flags, 'version']).code).toBe(2);
   });
 });
 
