@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Buffer } from 'node:buffer';
 import { createTestAuthority, createTestMesh } from '@weft/pki/testing';
-import { createCertificate, encodePem, exportPrivateKeyPem, generateKey, splitPem } from '@weft/pki';
+import { splitPem } from '@weft/pki';
 import { describe, expect, it } from 'vitest';
 import { isTrustedBy, judgeSecret, makeSecretData, MANAGED_CERTIFICATE_DEFAULTS, MAX_PREVIOUS_CAS } from './managed-certificate.ts';
+import { selfSignedSecret } from './testing/self-signed-secret.ts';
 
 const NAME = 'hook.mesh.svc';
 const NOW_MS = Date.parse('2026-11-23T12:00:00Z');
@@ -50,8 +51,7 @@ describe('judgeSecret', () => {
     const mesh = createTestMesh({ nowMs: NOW_MS });
     const own = mesh.leafFor(NAME);
     const authority = createTestAuthority(NAME, { nowMs: NOW_MS });
-    // Helm's genSelfSignedCert: a leaf that signs itself.
-    const selfSigned = selfSignedLeaf();
+    const selfSigned = selfSignedSecret(NAME, NOW_MS, NOW_MS + times.lifetimeMs);
     expect(good(selfSigned).caBundlePem).toBe(Buffer.from(selfSigned['tls.crt'] ?? '', 'base64').toString());
     expect(judgeSecret({ 'tls.crt': base64(own.certificatePem), 'tls.key': base64(own.privateKeyPem) }, NAME, NOW_MS)).toEqual({
       flaw: 'ca.crt is missing',
@@ -86,22 +86,4 @@ describe('judgeSecret', () => {
     expect('flaw' in verdict ? verdict.flaw : 'good').toMatch(flaw);
     expect('flaw' in verdict ? verdict.flaw : '').not.toMatch(/PRIVATE KEY/);
   });
-
-  /** A leaf for NAME that signs itself, as the reference's chart makes one. */
-  function selfSignedLeaf(): Record<string, string> {
-    const { privateKey, publicKey } = generateKey();
-    const certificate = createCertificate(
-      {
-        subject: NAME,
-        publicKey,
-        notBeforeMs: NOW_MS - 1_000,
-        notAfterMs: NOW_MS + times.lifetimeMs,
-        keyUsage: ['digitalSignature', 'keyEncipherment'],
-        extendedKeyUsage: ['serverAuth', 'clientAuth'],
-        dnsNames: [NAME],
-      },
-      { certificateDer: 'self', privateKey },
-    );
-    return { 'tls.crt': base64(encodePem('CERTIFICATE', certificate)), 'tls.key': base64(exportPrivateKeyPem(privateKey)) };
-  }
 });

@@ -8,6 +8,7 @@ import { Logger } from '@weft/telemetry';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { isTrustedBy, makeSecretData, MANAGED_CERTIFICATE_DEFAULTS } from './managed-certificate.ts';
 import { manageCertificateSecret, type ManagedCertificateOptions } from './managed-secret.ts';
+import { selfSignedSecret } from './testing/self-signed-secret.ts';
 import type { CertificateSource } from './types.ts';
 
 const NAME = 'hook.mesh.svc';
@@ -170,6 +171,21 @@ describe('managed webhook certificates', () => {
     await settled(source, replicas, nowMs);
     nowMs += MANAGED_CERTIFICATE_DEFAULTS.lifetimeMs * 2;
     await vi.waitFor(() => settled(source, replicas, nowMs), 5_000);
+  });
+
+  it('take over the Secret of the reference, and replace it near its end while it is still trusted', async () => {
+    const source = await world();
+    let nowMs = Date.now();
+    const data = selfSignedSecret(NAME, nowMs - DAY_MS, nowMs + 364 * DAY_MS);
+    const metadata = { name: 'hook-tls', namespace: 'mesh' };
+    await source.create(SecretKind, { apiVersion: 'v1', kind: 'Secret', metadata, type: 'kubernetes.io/tls', data });
+    const replicas = [replica(source, { now: () => nowMs, recheckMs: 50 }), replica(source, { now: () => nowMs, recheckMs: 50 })];
+    await settled(source, replicas);
+    expect(await secretData(source)).toEqual(data);
+    nowMs += 340 * DAY_MS;
+    await vi.waitFor(async () => expect((await secretData(source))['tls.crt']).not.toBe(data['tls.crt']), 5_000);
+    await settled(source, replicas, nowMs);
+    expect((await bundles(source))[0]).toContain(decoded(data['tls.crt']));
   });
 
   it('put the caBundle back when someone overwrites it or makes the configuration anew', async () => {
