@@ -5,8 +5,9 @@
  * signal, 1 when it cannot start.
  */
 import process from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { RepairController } from '@weft/cni';
-import { startAdminServer } from '@weft/grpc-server';
+import { type AdminServer, startAdminServer } from '@weft/grpc-server';
 import { createKubernetesSource, inClusterConnection } from '@weft/resources';
 import { promRegistry } from '@weft/telemetry/prom';
 import { controlLogger, untilSignal } from './control-log.ts';
@@ -14,6 +15,8 @@ import { repairMetrics } from './repair-metrics.ts';
 
 const PREFIX = 'LINKERD_CNI_REPAIR_CONTROLLER_';
 const DEFAULT_ADMIN_PORT = 9990;
+/** Between two attempts to listen, in milliseconds. */
+const LISTEN_RETRY_MS = 500;
 
 const setting = (name: string): string => process.env[`${PREFIX}${name}`] ?? '';
 const logger = controlLogger('cni-repair-controller', setting('LOG_LEVEL') || 'info', setting('LOG_FORMAT'));
@@ -33,14 +36,37 @@ async function main(): Promise<void> {
   const controller = new RepairController({ source, nodeName, podName, logger, metrics: repairMetrics(registry) });
   const port = Number(setting('ADMIN_PORT') || DEFAULT_ADMIN_PORT);
   const options = { isReady: () => controller.isSynced, metrics: () => registry.metrics(), metricsContentType: registry.contentType };
-  // Both families; IPv4 alone where the node has no IPv6.
-  const admin = await startAdminServer('::', port, options).catch(() => startAdminServer('0.0.0.0', port, options));
   controller.start();
   logger.info('Watching pods', { node: nodeName });
+  const admin = await startAdmin(port, options, stop);
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener('abort', resolve, { once: true }));
   await controller.close();
   await source.close();
-  await admin.close();
+  await admin?.close();
+}
+
+/**
+ * On both families, or IPv4 alone where the node has no IPv6. The port is the node's, and the pod before this one may hold it a little
+ * longer: that is waited for, while pods are already repaired. Undefined when `stop` came first.
+ */
+async function startAdmin(
+  port: number,
+  options: Parameters<typeof startAdminServer>[2],
+  stop: AbortSignal,
+): Promise<AdminServer | undefined> {
+  for (let hasSaid = false; !stop.aborted; hasSaid = true) {
+    try {
+      return await startAdminServer('::', port, options).catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'EADDRINUSE') throw error;
+        return startAdminServer('0.0.0.0', port, options);
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      if (!hasSaid) logger.warn('The admin port is still in use: waiting', { port });
+      await sleep(LISTEN_RETRY_MS);
+    }
+  }
+  return undefined;
 }
 
 try {
