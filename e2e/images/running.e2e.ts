@@ -2,11 +2,14 @@
 /* The images run as Kubernetes runs them: the users, privileges and read-only roots of injected pods and of the control plane. */
 import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { joinArchives } from '@weft/oci';
 import { createCertificate, encodePem } from '@weft/pki';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { NAMES, VERSION, archivePath } from './built-images.ts';
+import { ARCHITECTURES, NAMES, VERSION, archivePath } from './built-images.ts';
 import { ContainerHost, type ContainerOptions, type ContainerOutcome, capabilitySets } from './containers.ts';
 
 const reference = (name: string): string => `ghcr.io/weft-mesh/${name}:${VERSION}`;
@@ -63,6 +66,22 @@ describe('archives', () => {
 
   it('are imported for arm64, too', () => {
     for (const name of NAMES) expect(host.importForeign(archivePath(name, 'arm64'), 'linux/arm64')).toBe(reference(name));
+  });
+});
+
+describe('the archive of both architectures', () => {
+  it.each(['linux/amd64', 'linux/arm64'])('is imported for %s', (platform) => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-joined-'));
+    try {
+      const path = join(directory, 'proxy.tar');
+      writeFileSync(
+        path,
+        Buffer.concat(joinArchives(ARCHITECTURES.map((architecture) => readFileSync(archivePath('proxy', architecture))))),
+      );
+      expect(host.importForeign(path, platform)).toBe(reference('proxy'));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });
 
@@ -201,7 +220,7 @@ describe('the CNI image', () => {
 
 describe('the debug image', () => {
   it('[INJ-17] shows the traffic of the pod as an ordinary user', async () => {
-    const debug = await host.start({ image: reference('debug'), isRootWritable: true, args: ['-l'] });
+    const debug = await host.start({ image: reference('debug'), isRootWritable: true });
     try {
       expect(capabilitySets(debug.pid)).toMatchObject({ Uid: '65534' });
       await until(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The image of the debug container: tools to see a pod's traffic, sockets and rules, and a shell to use them in (`kubectl exec`). It starts with
- * tshark on all interfaces, so that `kubectl logs` shows the traffic. It runs as an ordinary user: the two programs that capture carry
- * `cap_net_raw`, which containers have by default.
+ * tshark on all interfaces, each line written at once, so that `kubectl logs` shows the traffic. It runs as an ordinary user: the two programs
+ * that capture carry `cap_net_raw`, which containers have by default.
  */
 import { UIDS } from './base.ts';
 import { type ImageDescription, SEARCH_PATH } from './description.ts';
@@ -14,7 +14,7 @@ export const DEBUG_IMAGE: ImageDescription = {
   title: 'Weft debug container',
   description: 'Network tools for the debug container of the Weft service mesh',
   user: `${UIDS.nobody}:${UIDS.nobody}`,
-  entrypoint: ['/usr/bin/tshark', '-i', 'any'],
+  entrypoint: ['/usr/bin/tshark', '-l', '-p', '-i', 'any'],
   environment: { PATH: SEARCH_PATH, HOME: '/tmp', TERM: 'xterm' },
   hasNode: false,
   debian: [

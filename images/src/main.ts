@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `npm run images [-- NAME… --arch ARCH --output DIR --unpack DIR --update-lock]`. Exit codes: 0, 1 when an image could not be built, 2
+ * `npm run images [-- NAME… --arch ARCH --output DIR --unpack DIR --join --update-lock]`. Exit codes: 0, 1 when an image could not be built, 2
  * for a command line that cannot be used.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Architecture } from '@weft/oci';
+import { type Architecture, joinArchives } from '@weft/oci';
 import { BASE_DEBIAN } from './base.ts';
 import { type BuildSettings, buildArchive } from './build-image.ts';
+import { writeWhole } from './cache.ts';
 import { lockClosure, onlyUsed } from './debian-index.ts';
 import { readLock } from './debian-package.ts';
 import { ARCHITECTURES, type ImageDescription } from './description.ts';
@@ -45,9 +46,11 @@ async function main(argv: readonly string[]): Promise<number> {
   };
   let failures = 0;
   for (const image of options.images) {
+    const paths: string[] = [];
     for (const architecture of options.architectures) {
       try {
         const { path, summary, isUnchanged } = await buildArchive(settings, image, architecture);
+        paths.push(path);
         const megabytes = (summary.compressedBytes / 1e6).toFixed(1);
         if (options.unpackDirectory !== undefined) unpackLayers(path, join(options.unpackDirectory, `${image.name}-${architecture}`));
         console.log(`${summary.reference} ${architecture} ${megabytes} MB ${summary.digest} ${path}${isUnchanged ? ' (unchanged)' : ''}`);
@@ -55,6 +58,11 @@ async function main(argv: readonly string[]): Promise<number> {
         failures += 1;
         console.error(`images: ${image.name} ${architecture}: ${(error as Error).message}`);
       }
+    }
+    if (options.isJoined && paths.length === options.architectures.length) {
+      const joined = join(options.outputDirectory, `${image.name}-${version}.tar`);
+      writeWhole(joined, joinArchives(paths.map((path) => readFileSync(path))));
+      console.log(`${joined} (${options.architectures.join(', ')})`);
     }
   }
   return failures === 0 ? 0 : 1;
@@ -65,6 +73,7 @@ function readOptions(argv: readonly string[]): {
   architectures: readonly Architecture[];
   outputDirectory: string;
   unpackDirectory: string | undefined;
+  isJoined: boolean;
   isUpdate: boolean;
 } {
   const { values, positionals } = parseArgs({
@@ -73,6 +82,7 @@ function readOptions(argv: readonly string[]): {
     options: {
       arch: { type: 'string', multiple: true },
       output: { type: 'string', default: join(ROOT, 'dist/images') },
+      join: { type: 'boolean', default: false },
       unpack: { type: 'string' },
       'update-lock': { type: 'boolean', default: false },
     },
@@ -92,6 +102,7 @@ function readOptions(argv: readonly string[]): {
     architectures: architectures.length === 0 ? ARCHITECTURES : architectures,
     outputDirectory: values.output,
     unpackDirectory: values.unpack,
+    isJoined: values.join,
     isUpdate: values['update-lock'],
   };
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { archiveBlocks, compressedBytes, readArchive } from './archive.ts';
+import { archiveBlocks, compressedBytes, joinArchives, readArchive } from './archive.ts';
 import type { Architecture } from './elf.ts';
 import { type Image, buildImage } from './image.ts';
 import { buildLayer } from './layer.ts';
@@ -67,6 +67,15 @@ describe('image archives', () => {
     const { images } = readArchive(Buffer.concat(archiveBlocks([image('amd64'), image('arm64')], reference)));
     expect(images.map(({ architecture }) => architecture)).toEqual(['amd64', 'arm64']);
     expect(images[0]?.reference).toBe('example.com/weft/thing:1.2.3');
+  });
+
+  it('joins finished archives, with the same manifests', () => {
+    const single = (architecture: Architecture): Buffer => Buffer.concat(archiveBlocks([image(architecture)], reference));
+    const joined = Buffer.concat(joinArchives([single('amd64'), single('arm64')]));
+    expect(joined.equals(Buffer.concat(archiveBlocks([image('amd64'), image('arm64')], reference)))).toBe(true);
+    const other = Buffer.concat(archiveBlocks([image('arm64')], { ...reference, tag: '2' }));
+    expect(() => joinArchives([single('amd64'), other])).toThrow(/have one name/);
+    expect(() => joinArchives([joined])).toThrow(/exactly one image/);
   });
 
   it('refuses two images of one architecture', () => {

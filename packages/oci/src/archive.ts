@@ -3,7 +3,8 @@
  * Images as one file: an OCI layout in a tar archive (OCI image-spec image-layout.md), with the names that containerd's importer reads, and a
  * `manifest.json` for `docker load` and the tools that look for it. Several images of one name and different architectures become one index.
  */
-import { type Image, MEDIA_TYPES, jsonBytes } from './image.ts';
+import type { Architecture } from './elf.ts';
+import { type Descriptor, type Image, MEDIA_TYPES, jsonBytes } from './image.ts';
 import { sha256 } from './layer.ts';
 import { readTar } from './tar-reader.ts';
 import { type TarEntry, tarBlocks } from './tar-writer.ts';
@@ -71,6 +72,40 @@ export function archiveBlocks(images: readonly Image[], reference: ImageReferenc
   return tarBlocks(entries);
 }
 
+/**
+ * The archive of several architectures from archives of one each, all of one name. Blobs are taken over as they are. Throws RangeError where an
+ * archive holds not exactly one image, where two have different names, or as `archiveBlocks`.
+ */
+export function joinArchives(archives: readonly Uint8Array[]): Uint8Array[] {
+  const names = new Set<string>();
+  const images = archives.map((archive): Image => {
+    const { images: found } = readArchive(archive);
+    const [image] = found;
+    if (image === undefined || found.length !== 1) throw new RangeError('an archive to be joined holds exactly one image');
+    names.add(image.reference);
+    const blobs = new Map<string, Buffer>();
+    for (const entry of readTar(archive))
+      if (entry.type === 'file' && entry.path.startsWith('blobs/sha256/'))
+        blobs.set(
+          entry.path.slice('blobs/'.length).replace('/', ':'),
+          Buffer.from(entry.contents.buffer, entry.contents.byteOffset, entry.contents.length),
+        );
+    const manifest = blobs.get(image.manifestDigest) ?? Buffer.alloc(0);
+    const document = JSON.parse(manifest.toString()) as ManifestDocument;
+    return {
+      architecture: image.architecture as Architecture,
+      config: document.config,
+      manifest: { mediaType: MEDIA_TYPES.manifest, digest: image.manifestDigest, size: manifest.length },
+      blobs,
+      layers: document.layers.map(({ digest }) => digest),
+    };
+  });
+  const [name = ''] = names;
+  if (names.size !== 1) throw new RangeError(`archives to be joined have one name; these have ${[...names].join(', ')}`);
+  const colon = name.lastIndexOf(':');
+  return archiveBlocks(images, { repository: name.slice(0, colon), tag: name.slice(colon + 1) });
+}
+
 /** Reads an archive that `archiveBlocks` made, and checks every digest on the way. Throws RangeError where something does not fit. */
 export function readArchive(archive: Uint8Array): ArchiveContents {
   const files = new Map<string, Buffer>();
@@ -112,7 +147,7 @@ interface IndexDocument {
 }
 
 interface ManifestDocument {
-  readonly config: { readonly digest: string };
+  readonly config: Descriptor;
   readonly layers: readonly { readonly digest: string }[];
 }
 

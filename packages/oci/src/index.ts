@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-export { type ArchiveContents, type ArchivedImage, type ImageReference, archiveBlocks, compressedBytes, readArchive } from './archive.ts';
+export {
+  type ArchiveContents,
+  type ArchivedImage,
+  type ImageReference,
+  archiveBlocks,
+  compressedBytes,
+  joinArchives,
+  readArchive,
+} from './archive.ts';
 export { type Architecture, ELF_MACHINES, type ElfSummary, isElf, readElf, stripSections } from './elf.ts';
 export {
   CAPABILITY_NUMBERS,
