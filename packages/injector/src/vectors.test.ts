@@ -128,7 +128,8 @@ describe('recorded injections', () => {
 describe('DIFFERENCES.md', () => {
   it('lists exactly the cases that differ', () => {
     const text = readFileSync(new URL('../DIFFERENCES.md', import.meta.url), 'utf8');
-    const listed = [...text.matchAll(/^\| `([a-z-]+)`/gm)].map(([, name]) => name);
+    const section = text.slice(text.indexOf('## Recorded cases'), text.indexOf('## Other behaviour'));
+    const listed = [...section.matchAll(/^\| `([a-z-]+)`/gm)].map(([, name]) => name);
     expect(new Set(listed)).toEqual(new Set(DIFFERENCES));
   });
 });
