@@ -94,6 +94,7 @@ async function sendCall(config: KubeConfig, server: string, call: ApiCall): Prom
   } catch (error) {
     throw unavailable('no credentials for the API server', error);
   }
+  keepConnections(options.agent);
   const url = new URL(server);
   const body = call.body === undefined ? undefined : JSON.stringify(call.body);
   const { promise, resolve, reject } = Promise.withResolvers<RawAnswer>();
@@ -123,6 +124,14 @@ async function sendCall(config: KubeConfig, server: string, call: ApiCall): Prom
   } finally {
     clearTimeout(timer);
   }
+}
+
+/**
+ * The library's agent, which it keeps for the cluster and user, closes a connection after each call: a check would make forty handshakes.
+ * Kept connections do not keep the process.
+ */
+function keepConnections(agent: RequestOptions['agent']): void {
+  if (typeof agent === 'object') (agent as { keepAlive?: boolean }).keepAlive = true;
 }
 
 async function collect(response: IncomingMessage): Promise<RawAnswer> {
