@@ -42,6 +42,7 @@ import {
   type RunningStream,
 } from './control-plane/controller-process.ts';
 import { CONTROL_PLANE_NAMESPACE, install, type Installation } from './control-plane/installation.ts';
+import { Meddler } from './control-plane/meddler.ts';
 import { addNode, addPod, setReady, type RunningPod } from './control-plane/running-pods.ts';
 import { secondClusterIndex } from './shared-cluster.ts';
 
@@ -198,7 +199,7 @@ describe('discovery in a cluster', () => {
     expect(await code).toBe(0);
   });
 
-  it('[LB-08] finds the pods of a StatefulSet by their names, and pods by the ports of their host', async () => {
+  it('[LB-06] [LB-07] finds the pods of a StatefulSet by their names, and pods by the ports of their host', async () => {
     const namespace = await makeNamespace();
     await source.create(ServiceKind, service(namespace, 'db', { clusterIP: 'None' }));
     const zero = podOf(namespace, 'db', 0, { hostname: 'db-0', subdomain: 'db' });
@@ -239,7 +240,7 @@ describe('discovery in a cluster', () => {
     }
   });
 
-  it('[PROTO-04] says which ports are opaque: by a Service, and by a Server while it exists', async () => {
+  it('[PROTO-03] says which ports are opaque: by a Service, and by a Server while it exists', async () => {
     const namespace = await makeNamespace();
     const created = await source.create(ServiceKind, service(namespace, 'web', {}, { 'config.linkerd.io/opaque-ports': '80' }));
     const pod = podOf(namespace, 'web', 1);
@@ -253,6 +254,40 @@ describe('discovery in a cluster', () => {
     await vi.waitFor(() => expect([ofService, ofPod].map(({ messages }) => messages.at(-1)?.opaqueProtocol)).toEqual([false, true]), SOON);
     await source.delete(ServerKind, namespace, 'opaque');
     await vi.waitFor(() => expect(ofPod.messages.at(-1)?.opaqueProtocol).toBe(false), SOON);
+  });
+
+  it('waits for an API server that is away when it starts, and answers from memory when it goes away later', async () => {
+    const namespace = await makeNamespace();
+    await source.create(ServiceKind, service(namespace, 'web'));
+    const [one, two] = [podOf(namespace, 'web', 1), podOf(namespace, 'web', 2)];
+    await addPod(source, one);
+    const meddler = await Meddler.start(api.connection);
+    cleanups.push(() => meddler.close());
+    await meddler.away();
+    const directory = mkdtempSync(join(tmpdir(), 'weft-e2e-'));
+    cleanups.push(() => rmSync(directory, { recursive: true }));
+    const kubeconfig = join(directory, 'kubeconfig');
+    const [clusters, users] = [[{ name: 'c', cluster: { server: meddler.url } }], [{ name: 'u', user: {} }]];
+    const contexts = [{ name: 'x', context: { cluster: 'c', user: 'u' } }];
+    writeFileSync(kubeconfig, JSON.stringify({ 'current-context': 'x', clusters, users, contexts }));
+    const args = [...installation.argsOf('linkerd-destination', 'destination'), '-addr=127.0.0.1:0', '-metrics-addr=127.0.0.1:0'];
+    const process = await start([...args, `-kubeconfig=${kubeconfig}`], 'destination-0');
+    await vi.waitFor(() => expect(process.log()).toMatch(/cannot be read yet/), SOON);
+    expect(await process.get('/ready')).toMatch(/^500/);
+    expect(await process.get('/live')).toMatch(/^200/);
+    await meddler.back();
+    await vi.waitFor(async () => expect(await process.get('/ready')).toMatch(/^200/), SOON);
+    const authority = `web.${namespace}.svc.cluster.local:80`;
+    const before = endpointsOf(process, authority);
+    await vi.waitFor(() => expect(held(before)).toEqual([`${one.ip}:8080`]), SOON);
+    await meddler.away();
+    await addPod(source, two);
+    await source.delete(PodKind, namespace, one.name, { gracePeriodSeconds: 0 });
+    const meanwhile = endpointsOf(process, authority);
+    await vi.waitFor(() => expect(held(meanwhile)).toEqual([`${one.ip}:8080`]), SOON);
+    expect(await process.get('/ready')).toMatch(/^200/);
+    await meddler.back();
+    await vi.waitFor(() => expect([held(before), held(meanwhile)]).toEqual([[`${two.ip}:8080`], [`${two.ip}:8080`]]), SOON);
   });
 
   it('costs nobody else anything when a profile is nested as deep as the API server takes it', async () => {
@@ -417,7 +452,7 @@ describe('policy in a cluster', () => {
 });
 
 describe('identity in a cluster', () => {
-  it('[ID-03] [ID-04] [ID-05] certifies who the API server says it is, and nobody else', async () => {
+  it('[ID-03] [ID-04] certifies who the API server says it is, and nobody else', async () => {
     const namespace = await makeNamespace();
     const process = await startIdentity(kubeletMount(installation.mesh.issuer));
     const { mesh } = installation;
@@ -449,7 +484,7 @@ describe('identity in a cluster', () => {
     await certify(await requestToken(api, namespace, 'default'));
   });
 
-  it('[ID-06] [ID-07] [ID-09] takes a new issuer and new anchors when the kubelet swaps them, and says so', async () => {
+  it('[ID-06] [ID-07] [ID-08] [ID-09] takes a new issuer and new anchors when the kubelet swaps them, and says so', async () => {
     const { mesh } = installation;
     const mount = kubeletMount(mesh.issuer);
     const process = await startIdentity(mount);

@@ -85,7 +85,9 @@ class Discovery implements DestinationService {
     this.context = { options, defaultOpaquePorts };
     this.log = log;
     this.world = new World(source, options.usesEndpointSlices, (error, plural, key) => {
-      log.error('object is not used', { plural, key, error: error instanceof Error ? error.message : String(error) });
+      const text = error instanceof Error ? error.message : String(error);
+      if (key === '') log.warn('resources cannot be read yet', { plural, error: text });
+      else log.error('object is not used', { plural, key, error: text });
     });
     this.metrics = createDestinationMetrics(metrics, this.world);
     this.endpoints = new EndpointsIndex(this.world, this.context, log, this.metrics);

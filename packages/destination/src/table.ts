@@ -3,7 +3,7 @@
  * A live table of records, fed by one watch. Listeners hear each change once, after the table has it, in the order in which they subscribed:
  * indexes subscribe first and are up to date when publishers ask them.
  */
-import type { Resource, ResourceKind, ResourceSource } from '@weft/resources';
+import { untilAvailable, type Resource, type ResourceKind, type ResourceSource } from '@weft/resources';
 
 import { keyOf, type ClusterRecord } from './records/record.ts';
 
@@ -17,12 +17,15 @@ export interface Change<R> {
 /** Makes a record; undefined leaves the object out. `before` is what the table holds of the same object. */
 export type Projection<R extends ClusterRecord, T extends Resource> = (object: T, before: R | undefined) => R | undefined;
 
-/** Told of an object that could not be read, or a change that a listener failed on; the table goes on with the next. */
+/**
+ * Told of an object that could not be read, or a change that a listener failed on; the table goes on with the next. With key '': the source
+ * does not answer yet, and is asked again.
+ */
 export type TableErrorHandler = (error: unknown, plural: string, key: string) => void;
 
 /** Records of one kind by key. */
 export class Table<R extends ClusterRecord> {
-  /** Resolves once the initial objects are here; rejects when the source cannot say whether it serves the kind. */
+  /** Resolves once the initial objects are here; rejects when the source refuses to say whether it serves the kind. */
   readonly synced: Promise<void>;
   private readonly plural: string;
   private readonly onError: TableErrorHandler;
@@ -48,7 +51,12 @@ export class Table<R extends ClusterRecord> {
     onError: TableErrorHandler,
   ): Table<R> {
     return new Table<R>(kind.plural, onError, async (table) => {
-      if (!(await source.supports(kind))) {
+      const isServed = await untilAvailable(() => source.supports(kind), {
+        timeoutMs: Infinity,
+        isOver: () => table.isClosed,
+        onRetry: (error) => onError(error, kind.plural, ''),
+      });
+      if (!isServed) {
         if (isRequired) throw new Error(`${kind.plural} are not served`);
         return;
       }

@@ -21,6 +21,8 @@ export { inClusterConnection, kubeconfigConnection, SERVICE_ACCOUNT_DIRECTORY } 
 export type { KubernetesConnection } from './kubernetes/connection.ts';
 export { API_SERVER_DEFAULTS, serveKubernetesApi } from './kubernetes/api-server.ts';
 export type { ApiServer, ApiServerOptions } from './kubernetes/api-server.ts';
+export { untilAvailable } from './until-available.ts';
+export type { Patience } from './until-available.ts';
 export { LEASE_TIMING, LeaseElection } from './lease/lease-election.ts';
 export type { LeaseClock, LeaseElectionOptions, LeaseLog, LeaseTiming } from './lease/lease-election.ts';
 export { customTypes } from './schema/custom-types.ts';

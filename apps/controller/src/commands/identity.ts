@@ -21,7 +21,7 @@ import {
   TRUST_BUNDLE_FILE,
 } from '@weft/identity';
 import { createLocalTokenReviewer, type TokenReviewer } from '@weft/pki';
-import type { ResourceSource } from '@weft/resources';
+import { untilAvailable, type ResourceSource } from '@weft/resources';
 import type { Logger } from '@weft/telemetry';
 import { runComponent, SHUTDOWN_GRACE_MS, type Component, type ComponentFrame } from '../component.ts';
 import { parseDurationMs, parseListenAddress, type ListenAddress } from '../flags.ts';
@@ -42,6 +42,9 @@ interface IdentityValues extends CommonValues {
   readonly localTokenKey: string | undefined;
   readonly trustBundleRequiresIdentity: boolean;
 }
+
+/** A pod may run before its node's network leads to the API server. */
+const API_SERVER_PATIENCE_MS = 60_000;
 
 /** Flags that mean nothing here. */
 const ACCEPTED = ['kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
@@ -95,7 +98,7 @@ async function startIdentity(values: IdentityValues, { logger, registry }: Compo
     issuer: directoryMaterial(values.issuer, [names.certificate, names.key]),
     issuerScheme: values.identityScheme,
     trustAnchors: directoryMaterial(values.trustRoots, [TRUST_BUNDLE_FILE]),
-    reviewer: await createReviewer(values.localTokenKey, source, isCluster),
+    reviewer: await createReviewer(values.localTokenKey, source, isCluster, logger),
     issuanceLifetimeMs: durationOr(values.identityIssuanceLifetime, DEFAULT_ISSUANCE_LIFETIME_MS, '--identity-issuance-lifetime', logger),
     clockSkewMs: durationOr(values.identityClockSkewAllowance, DEFAULT_CLOCK_SKEW_MS, '--identity-clock-skew-allowance', logger),
     events: createEventRecorder(source, logger),
@@ -117,10 +120,18 @@ async function startIdentity(values: IdentityValues, { logger, registry }: Compo
   };
 }
 
-async function createReviewer(keyFile: string | undefined, source: ResourceSource, isCluster: boolean): Promise<TokenReviewer> {
+async function createReviewer(
+  keyFile: string | undefined,
+  source: ResourceSource,
+  isCluster: boolean,
+  logger: Logger,
+): Promise<TokenReviewer> {
   if (keyFile === undefined) {
     if (!isCluster) throw new Error('--local-token-key is required: nothing else can review tokens without a cluster');
-    await checkTokenReviewAccess(source);
+    await untilAvailable(() => checkTokenReviewAccess(source), {
+      timeoutMs: API_SERVER_PATIENCE_MS,
+      onRetry: (error) => logger.warn('The API server does not answer yet', { error: (error as Error).message }),
+    });
     return createKubernetesTokenReviewer(source);
   }
   return createLocalTokenReviewer({ keys: [createPublicKey(await readFile(keyFile, 'utf8'))] });
