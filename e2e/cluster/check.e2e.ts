@@ -101,6 +101,16 @@ async function replaceValues(change: Readonly<Record<string, unknown>>): Promise
   return replaceData('configmap', 'linkerd-config', { values: stringify({ ...(parse(data.values) as object), ...change }) });
 }
 
+async function nodeNetworks(): Promise<readonly string[]> {
+  const nodes = await kube.list<{ readonly spec: { readonly podCIDRs: readonly string[] } }>('nodes');
+  return nodes.flatMap(({ spec }) => spec.podCIDRs);
+}
+
+async function serviceAddresses(): Promise<readonly string[]> {
+  const text = await kube.kubectl(['get', 'services', '--all-namespaces', '-o', 'jsonpath={.items[*].spec.clusterIP}']);
+  return text.split(' ').filter((address) => address !== 'None' && address !== '');
+}
+
 async function patch(where: Kube, target: readonly [string, string], type: 'json' | 'merge', body: unknown, undo: unknown): Promise<Heal> {
   const apply = (change: unknown): Promise<string> => where.kubectl(['patch', ...target, `--type=${type}`, '-p', JSON.stringify(change)]);
   await apply(body);
@@ -214,12 +224,12 @@ const BROKEN: readonly Broken[] = [
   },
   {
     name: 'services are outside the cluster networks',
-    break: () => replaceValues({ clusterNetworks: '10.244.0.0/16' }),
+    break: async () => replaceValues({ clusterNetworks: (await nodeNetworks()).join(',') }),
     fails: ['× linkerd-existence: cluster networks contains all services'],
   },
   {
     name: 'nodes and pods are outside the cluster networks',
-    break: () => replaceValues({ clusterNetworks: '10.96.0.0/16' }),
+    break: async () => replaceValues({ clusterNetworks: (await serviceAddresses()).join(',') }),
     fails: ['× linkerd-existence: cluster networks contains all node podCIDRs', '× linkerd-existence: cluster networks contains all pods'],
   },
   {
