@@ -188,6 +188,20 @@ describe('injectPod', () => {
     expect(proxy.resources).toEqual({ limits: { cpu: '1500m' } });
   });
 
+  it.each([
+    ['containers', { name: 'linkerd-proxy', image: 'x' }],
+    ['containers', { name: 'p', image: 'cr.l5d.io/linkerd/proxy:v2' }],
+    ['containers', { name: 'p', image: 'ghcr.io/weft-mesh/proxy:0.1.0' }],
+    ['containers', { name: 'istio-proxy', image: 'x' }],
+    ['initContainers', { name: 'linkerd-init', image: 'x' }],
+    ['initContainers', { name: 'i', image: 'gcr.io/istio-release/proxy_init:1' }],
+    ['initContainers', { name: 'linkerd-proxy', image: 'x', restartPolicy: 'Always' }],
+  ])('[INJ-04] takes %s %j for a sidecar that is there already', (section, container) => {
+    const containers = [{ name: 'app', image: 'app' }];
+    const spec = section === 'containers' ? { containers: [...containers, container] } : { containers, initContainers: [container] };
+    expect(inject({}, {}, {}, spec).report).toMatchObject({ isInjected: false, skipReasons: ['sidecar_already_exists'] });
+  });
+
   it('names an owner only where a label can', () => {
     const long = 'w'.repeat(64);
     const labels = (name: string): object => inject({}, {}, { owner: { kind: 'Deployment', name } }).result.metadata.labels;
