@@ -3,7 +3,8 @@
  * `npm run cluster`: a Kubernetes cluster on this machine with the mesh in it, built from this checkout. It stays until `npm run cluster -- down`.
  * Slow parts are made once per version (Kubernetes about twenty minutes on a small machine) and kept in ~/.cache/weft.
  */
-import { execFileSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -28,7 +29,7 @@ bootstrap();
 // Only the pinned Node reads TypeScript.
 const { attachCluster, createCluster, removeCluster } = await import('../e2e/cluster/cluster.ts');
 const { Kube } = await import('../e2e/cluster/harness/kube.ts');
-const { builtImageArchives, installMesh } = await import('../e2e/cluster/harness/mesh.ts');
+const { installMesh } = await import('../e2e/cluster/harness/mesh.ts');
 const { goTool } = await import('./go-tools.ts');
 const { SYSTEM_COMMANDS } = await import('../e2e/cluster/local/local-cluster.ts');
 const index = Number(flags.index);
@@ -42,14 +43,22 @@ try {
 async function up() {
   const problem = flags.provider === 'local' ? prepareSystem(SYSTEM_COMMANDS) : undefined;
   if (problem !== undefined) throw new Error(problem);
-  if (!flags.bare) execFileSync('npm', ['run', 'images', '--silent', '--', '--arch', ARCHITECTURE], { stdio: 'inherit' });
   const log = (line) => console.log(line);
   const ipFamily = flags.dual ? 'dual' : 'ipv4';
-  const cluster = await createCluster({ provider: flags.provider, nodes: Number(flags.nodes), ipFamily, index, isKept: true, log });
+  // The images are built while the cluster waits for itself.
+  const [cluster] = await Promise.all([
+    createCluster({ provider: flags.provider, nodes: Number(flags.nodes), ipFamily, index, isKept: true, log }),
+    flags.bare ? undefined : buildImages(),
+  ]);
   const args = [...(flags.ha ? ['--ha'] : []), ...flags.set.flatMap((assignment) => ['--set', assignment])];
-  if (!flags.bare) await cluster.loadImages(builtImageArchives());
-  if (!flags.bare) await installMesh(new Kube(cluster), { args, log });
+  if (!flags.bare) await installMesh(new Kube(cluster), { args, images: ['cni', 'debug'], log });
   console.log(`\n${environmentOf(cluster)}`);
+}
+
+async function buildImages() {
+  const child = spawn('npm', ['run', 'images', '--silent', '--', '--arch', ARCHITECTURE], { stdio: 'inherit' });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error('the images could not be built; the cluster stays: npm run cluster -- down removes it');
 }
 
 /** For `eval "$(npm run --silent cluster -- env)"`. */
