@@ -7,7 +7,7 @@ import { ChartError } from './errors.ts';
 import { compareKinds } from './install-order.ts';
 import { validateValues } from './schema.ts';
 import { satisfies } from './semantic-version.ts';
-import { DataError, type Dictionary, isDictionary } from './template/data.ts';
+import { copyOf, DataError, type Dictionary, isDictionary } from './template/data.ts';
 import { Engine } from './template/engine.ts';
 import { coalesceValues } from './values.ts';
 import { parseYamlStream } from './yaml-text.ts';
@@ -62,7 +62,7 @@ export function renderChart(chart: Chart, options: RenderOptions): RenderedFile[
   return chart.rendered
     .map((path) => {
       const context: Dictionary = {
-        Values: structuredClone(values),
+        Values: copyOf(values),
         Release: {
           Name: options.release.name,
           Namespace: options.release.namespace,

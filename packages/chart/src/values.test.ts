@@ -7,7 +7,7 @@ import { renderChart, renderObjects } from './render.ts';
 import { validateValues } from './schema.ts';
 import { type Dictionary, isDictionary } from './template/data.ts';
 import { chartOf, render } from './testing/objects.ts';
-import { CNI_SETS, CONTROL_PLANE_SETS, CRD_SETS, REQUIRED_VALUES } from './testing/values.ts';
+import { CNI_SETS, CONTROL_PLANE_SETS, CRD_SETS, REFUSED_SETS, REQUIRED_VALUES } from './testing/values.ts';
 import { coalesceValues, defaultValues, haValues, mergeValues, unknownValues } from './values.ts';
 
 const NAMES: readonly ChartName[] = ['weft-crds', 'weft-control-plane', 'weft-cni'];
@@ -43,6 +43,12 @@ describe('merging', () => {
     ['a scalar replaces a map', { a: { x: 1 } }, { a: 'no map' }, { a: 'no map' }],
   ])('%s', (_, defaults, given, expected) => {
     expect(coalesceValues(chartWith(defaults), given).values).toEqual(expected);
+  });
+
+  it('two aliases of one map are filled apart', () => {
+    const shared: Dictionary = { limit: '1' };
+    const { values } = coalesceValues(chartWith({ a: { request: '2' }, b: {} }), { a: shared, b: shared });
+    expect(values).toEqual({ a: { limit: '1', request: '2' }, b: { limit: '1' } });
   });
 
   it('warns where a map meets something else', () => {
@@ -145,23 +151,7 @@ describe('schema', () => {
 });
 
 describe('values that contradict each other', () => {
-  it.each([
-    [{ identityTrustAnchorsPEM: '' }, 'identityTrustAnchorsPEM is required'],
-    [{ identity: { issuer: { tls: { keyPEM: '' } } } }, 'identity.issuer.tls.keyPEM is required'],
-    [
-      { proxyInjector: { externalSecret: true } },
-      'proxyInjector: externalSecret needs one of caBundle, injectCaFrom and injectCaFromSecret',
-    ],
-    [{ proxyInjector: { externalSecret: true, injectCaFrom: 'a/b', injectCaFromSecret: 'a/b' } }, 'proxyInjector: set only one of'],
-    [{ profileValidator: { injectCaFrom: 'a/b' } }, 'profileValidator: injectCaFrom and injectCaFromSecret need externalSecret=true'],
-    [
-      { policyValidator: { externalSecret: true, injectCaFrom: 'a/b', caBundle: '-----BEGIN CERTIFICATE-----' } },
-      'policyValidator: caBundle has no effect',
-    ],
-    [{ policyValidator: { crtPEM: '-----BEGIN CERTIFICATE-----' } }, 'policyValidator: crtPEM and keyPEM go together'],
-    [{ proxyInit: { closeWaitTimeoutSecs: 60 } }, 'proxyInit.closeWaitTimeoutSecs needs proxyInit.runAsRoot'],
-    [{ proxy: { tracing: { enabled: true } } }, 'proxy.tracing.collector.endpoint is required'],
-  ])('%j is refused', (values, expected) => {
+  it.each(REFUSED_SETS)('%j is refused', (values, expected) => {
     expect(problems(() => render('weft-control-plane', values as Dictionary)).join('\n')).toContain(expected);
   });
 

@@ -3,11 +3,11 @@
  * Merging of values, as Helm does it: maps are merged, everything else replaced, and null takes a default away.
  */
 import { type Chart, chartValuesFile } from './chart.ts';
-import { type Data, type Dictionary, isDictionary, setKey } from './template/data.ts';
+import { copyOf, type Data, type Dictionary, isDictionary, setKey } from './template/data.ts';
 
 /** A chart's defaults, without those that are null (Helm drops them). */
 export function defaultValues(chart: Chart): Dictionary {
-  return withoutNulls(structuredClone(chart.values));
+  return withoutNulls(copyOf(chart.values));
 }
 
 /** The overrides of values-ha.yaml. */
@@ -21,15 +21,15 @@ export function haValues(chart: Chart): Dictionary {
  */
 export function mergeValues(...layers: readonly Dictionary[]): Dictionary {
   const result: Dictionary = {};
-  for (const layer of layers) overlay(result, structuredClone(layer));
+  for (const layer of layers) overlay(result, copyOf(layer));
   return result;
 }
 
 /** What templates see: the chart's defaults under the given values. `warnings` has a line for each value that was left out. */
 export function coalesceValues(chart: Chart, given: Dictionary): { values: Dictionary; warnings: string[] } {
   const warnings: string[] = [];
-  const values = structuredClone(given);
-  for (const [key, fallback] of Object.entries(structuredClone(chart.values))) {
+  const values = copyOf(given);
+  for (const [key, fallback] of Object.entries(copyOf(chart.values))) {
     if (!Object.hasOwn(values, key)) {
       if (fallback !== null) setKey(values, key, isDictionary(fallback) ? withoutNulls(fallback) : fallback);
       continue;

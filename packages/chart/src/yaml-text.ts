@@ -3,7 +3,17 @@
  * YAML as Kubernetes' tools read and write it: version 1.1 with its many booleans and merge keys, but no timestamps, sexagesimal numbers
  * or binary tags; keys sorted on the way out.
  */
-import { parseAllDocuments, parseDocument, stringify, type ParseOptions, type Tags, type DocumentOptions, type SchemaOptions } from 'yaml';
+import {
+  Document,
+  parseAllDocuments,
+  parseDocument,
+  visit,
+  type DocumentOptions,
+  type ParseOptions,
+  type ScalarTag,
+  type SchemaOptions,
+  type Tags,
+} from 'yaml';
 import { ChartError } from './errors.ts';
 import { type Data, isDictionary, sortedKeys } from './template/data.ts';
 
@@ -18,13 +28,30 @@ const LEFT_OUT = new Set([
   'tag:yaml.org,2002:set',
 ]);
 
+/** The library takes `.` and `+.` for numbers. */
+const FLOAT = /^[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)$/;
+
 const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
   version: '1.1',
   merge: true,
   prettyErrors: true,
   customTags: (tags: Tags): Tags =>
-    tags.filter((tag) => typeof tag === 'string' || !(LEFT_OUT.has(tag.tag) || (tag as { format?: string }).format === 'TIME')),
+    tags.flatMap((tag): Tags => {
+      if (typeof tag === 'string') return [tag];
+      const { format } = tag as { format?: string };
+      if (LEFT_OUT.has(tag.tag) || format === 'TIME') return [];
+      const isFloat = tag.tag === 'tag:yaml.org,2002:float' && format === undefined && isPlainFloat(tag);
+      return [isFloat ? ({ ...tag, test: FLOAT } as ScalarTag) : tag];
+    }),
 };
+
+/** Whether a tag is that of floats without an exponent; those of infinity and of exponents are right. */
+function isPlainFloat(tag: { readonly test?: RegExp }): boolean {
+  return tag.test?.test('.') === true;
+}
+
+/** Text that some YAML reader could take for a number. */
+const NUMBER_LIKE = /^[-+]?[0-9.][0-9a-fA-FxXoO_.+-]*$/;
 
 /** Reads one document; throws `ERR_CHART_VALUES` with `source` and the place. */
 export function parseYaml(source: string, name: string): Data {
@@ -48,14 +75,17 @@ export function parseYamlStream(source: string, name: string): Data[] {
 
 /** Writes a value with sorted keys and without line folding; ends with a newline. */
 export function writeYaml(value: Data): string {
-  return stringify(ordered(value), {
+  const document = new Document(ordered(value), {
     version: '1.1',
     customTags: OPTIONS.customTags ?? null,
-    lineWidth: 0,
-    indentSeq: false,
     aliasDuplicateObjects: false,
-    nullStr: 'null',
   });
+  visit(document, {
+    Scalar: (_, node) => {
+      if (typeof node.value === 'string' && NUMBER_LIKE.test(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+  });
+  return document.toString({ lineWidth: 0, indentSeq: false, nullStr: 'null', directives: false });
 }
 
 /** JSON as Go writes it: sorted keys, no spaces, `<`, `>` and `&` escaped. */

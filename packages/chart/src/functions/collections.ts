@@ -2,7 +2,7 @@
 /*
  * Lists and maps, and their YAML and JSON. As in sprig, `set`, `unset` and `merge` change the map that they are given.
  */
-import { DataError, isDictionary, isEmpty, isEqual, setKey, sortedKeys, text, type Data, type Dictionary } from '../template/data.ts';
+import { copyOf, DataError, isDictionary, isEmpty, isEqual, setKey, text, type Data, type Dictionary } from '../template/data.ts';
 import { parseYaml, writeJson, writeYaml } from '../yaml-text.ts';
 import { asDictionary, asInteger, asList, asString, type TemplateFunction } from './types.ts';
 
@@ -43,7 +43,6 @@ export const COLLECTIONS: readonly TemplateFunction[] = [
     summary: 'whether a map has a key',
     call: ([map, key]) => Object.hasOwn(asDictionary(map, 'the map'), asString(key, 'the key')),
   },
-  { name: 'keys', arity: [1, 1], summary: 'the keys of a map, sorted', call: ([map]) => sortedKeys(asDictionary(map, 'the map')) },
   {
     name: 'set',
     arity: [3, 3],
@@ -74,7 +73,7 @@ export const COLLECTIONS: readonly TemplateFunction[] = [
       return dictionary;
     },
   },
-  { name: 'deepCopy', arity: [1, 1], summary: 'a copy that shares nothing', call: ([value]) => structuredClone(value ?? null) },
+  { name: 'deepCopy', arity: [1, 1], summary: 'a copy that shares nothing', call: ([value]) => copyOf(value ?? null) },
   {
     name: 'until',
     arity: [1, 1],

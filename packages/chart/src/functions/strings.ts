@@ -99,7 +99,9 @@ export const STRINGS: readonly TemplateFunction[] = [
     call: ([count, value]) => {
       const bytes = Buffer.from(asString(value, 'the text'));
       const length = asInteger(count, 'the count');
-      return (length < 0 ? bytes.subarray(Math.max(0, bytes.length + length)) : bytes.subarray(0, length)).toString();
+      const cut = (length < 0 ? bytes.subarray(Math.max(0, bytes.length + length)) : bytes.subarray(0, length)).toString();
+      if (cut.includes('\u{fffd}')) throw new DataError('trunc would cut a character in two');
+      return cut;
     },
   },
   { name: 'indent', arity: [2, 2], summary: 'with spaces before every line', call: ([count, value]) => indented(count, value) },

@@ -30,6 +30,15 @@ export function setKey(dictionary: Dictionary, key: string, value: Data): void {
   Object.defineProperty(dictionary, key, { value, writable: true, enumerable: true, configurable: true });
 }
 
+/** A copy that shares nothing, not even within itself: two YAML aliases of one map become two maps. */
+export function copyOf<T extends Data>(value: T): T {
+  if (Array.isArray(value)) return value.map((item: Data) => copyOf(item)) as unknown as T;
+  if (!isDictionary(value)) return value;
+  const copy: Dictionary = {};
+  for (const [key, item] of Object.entries(value)) setKey(copy, key, copyOf(item));
+  return copy as T;
+}
+
 /** Keys in the order of Go's templates and of toYaml. */
 export function sortedKeys(dictionary: Dictionary): string[] {
   return Object.keys(dictionary).sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));

@@ -337,3 +337,22 @@ export const CNI_SETS: readonly ValueSet[] = [
     },
   },
 ];
+
+/** Values of weft-control-plane that contradict each other, and what is said about them. */
+export type RefusedSet = readonly [values: Dictionary, message: string];
+
+/** See `RefusedSet`. */
+export const REFUSED_SETS: readonly RefusedSet[] = [
+  [{ identityTrustAnchorsPEM: '' }, 'identityTrustAnchorsPEM is required'],
+  [{ identity: { issuer: { tls: { keyPEM: '' } } } }, 'identity.issuer.tls.keyPEM is required'],
+  [{ proxyInjector: { externalSecret: true } }, 'proxyInjector: externalSecret needs one of caBundle, injectCaFrom and injectCaFromSecret'],
+  [{ proxyInjector: { externalSecret: true, injectCaFrom: 'a/b', injectCaFromSecret: 'a/b' } }, 'proxyInjector: set only one of'],
+  [{ profileValidator: { injectCaFrom: 'a/b' } }, 'profileValidator: injectCaFrom and injectCaFromSecret need externalSecret=true'],
+  [
+    { policyValidator: { externalSecret: true, injectCaFrom: 'a/b', caBundle: '-----BEGIN CERTIFICATE-----' } },
+    'policyValidator: caBundle has no effect',
+  ],
+  [{ policyValidator: { crtPEM: '-----BEGIN CERTIFICATE-----' } }, 'policyValidator: crtPEM and keyPEM go together'],
+  [{ proxyInit: { closeWaitTimeoutSecs: 60 } }, 'proxyInit.closeWaitTimeoutSecs needs proxyInit.runAsRoot'],
+  [{ proxy: { tracing: { enabled: true } } }, 'proxy.tracing.collector.endpoint is required'],
+];
