@@ -5,8 +5,9 @@
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { cacheDirectory } from '../../tools/cache.ts';
+import { goRoot } from '../../tools/go-toolchain.ts';
 
 const HERE = import.meta.dirname;
 
@@ -25,17 +26,19 @@ export function goTool(name: GoTool): string {
   const manifest = readFileSync(join(HERE, 'go', directory, 'go.mod'), 'utf8');
   const version = new RegExp(`${module.replaceAll('.', '\\.')} (v\\S+)`).exec(manifest)?.[1];
   if (version === undefined) throw new Error(`${directory}/go.mod does not require ${module}`);
-  const cache = process.env.WEFT_CACHE ?? join(homedir(), '.cache/weft');
-  return join(cache, 'bin', `${name}-${version.replace('+', '-')}`);
+  return join(cacheDirectory(), 'bin', `${name}-${version.replace('+', '-')}`);
 }
 
 /** Builds what is not in the cache yet. Returns what is in the way, undefined where nothing is. */
-export function buildGoTools(log: (line: string) => void): string | undefined {
+export async function buildGoTools(log: (line: string) => void): Promise<string | undefined> {
   const missing = (Object.keys(TOOLS) as GoTool[]).filter((name) => !existsSync(goTool(name)));
   if (missing.length === 0) return undefined;
-  const go = ['/usr/local/go/bin', ...(process.env.PATH ?? '').split(':')].map((dir) => join(dir, 'go')).find((path) => existsSync(path));
-  if (go === undefined)
-    return `${missing.join(', ')} must be built, but Go is not installed: unpack https://go.dev/dl/ into /usr/local/go, any version from 1.21 on`;
+  let go: string;
+  try {
+    go = join(await goRoot(log), 'bin/go');
+  } catch (error) {
+    return `${missing.join(', ')} must be built: ${(error as Error).message}`;
+  }
   for (const name of missing) {
     const [directory, , target] = TOOLS[name];
     const binary = goTool(name);

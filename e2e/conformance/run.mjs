@@ -12,7 +12,7 @@ bootstrap();
 // Only the pinned Node reads TypeScript.
 const { buildGoTools } = await import('./go-tools.ts');
 const problem =
-  prepareSystem({ ip: 'iproute2', 'iptables-nft': 'iptables', setpriv: 'util-linux' }) ?? buildGoTools((line) => console.log(line));
+  prepareSystem({ ip: 'iproute2', 'iptables-nft': 'iptables', setpriv: 'util-linux' }) ?? (await buildGoTools((line) => console.log(line)));
 if (problem === undefined) {
   execFileSync('npm', ['run', 'build', '--silent', '-w', '@weft/app-proxy'], { stdio: 'inherit' });
   suite('conformance', 'e2e/conformance/vitest.config.ts');
