@@ -173,11 +173,29 @@ describe.each(['nft', 'legacy'])('with %s', (mode) => {
     );
     const results = await Promise.all(pods.map(([name, netns]) => runtime('ADD', name, netns)));
     expect(results.filter(({ isOk }) => !isOk).map(({ output }) => output)).toEqual([]);
-    for (const [, netns] of pods) for (const table of tables) expect(rules(netns, table)).toHaveLength(7);
+    const incomplete = pods.flatMap(([name, netns], index) =>
+      tables.every((table) => rules(netns, table).length === 7) ? [] : [`${name}: ${results[index]?.stderr}`],
+    );
+    expect(incomplete).toEqual([]);
   });
 });
 
 describe('a node', () => {
+  it('[NET-08] needs neither Node nor any library of its own for the plugin', async () => {
+    await startInstaller();
+    // A root directory with nothing in it but the installed files, at the paths that they were installed for.
+    const host = join(root, 'bare-host');
+    for (const directory of ['proc', join(root, 'bin')]) mkdirSync(join(host, directory), { recursive: true });
+    const script = `mount -t proc proc ${host}/proc && mount --bind ${root}/bin ${host}${root}/bin && exec chroot ${host} ${root}/bin/linkerd-cni`;
+    const { stdout, stderr } = spawnSync('unshare', ['--mount', 'sh', '-c', script], {
+      encoding: 'utf8',
+      input: '{"cniVersion":"1.0.0"}',
+      env: { PATH: process.env['PATH'], CNI_COMMAND: 'VERSION' },
+    });
+    expect(stderr).toBe('');
+    expect(JSON.parse(stdout)).toMatchObject({ supportedVersions: expect.arrayContaining(['1.1.0']) });
+  });
+
   it('[NET-08] fails the sandbox of a meshed pod whose rules cannot be set', async () => {
     await startInstaller();
     await makePod('lost', MESHED);

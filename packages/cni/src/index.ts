@@ -6,6 +6,7 @@ export { LOOKUP_LIMITS, type LookupLimits, type LookupWorld, openKubeconfig } fr
 export { addEntry, type FileEdit, type PluginEntry, removeEntry } from './installer/conflist.ts';
 export { type EnsureOutcome, Installer } from './installer/installer.ts';
 export { daemonSetStays, type InstallerRun, runInstaller } from './installer/run-installer.ts';
+export { makePortable, type Library, ownLibraries, type PortableExecutable } from './installer/portable-executable.ts';
 export { type InstallerSettings, readSettings } from './installer/settings.ts';
 export { REPAIR_LIMITS, RepairController, type RepairLimits, type RepairMetrics, type RepairOptions } from './repair/repair-controller.ts';
 export { needsNewSandbox, NOT_REDIRECTED_EXIT_CODE } from './repair/pod-judgement.ts';

@@ -51,6 +51,17 @@ describe('choosing binaries', () => {
     expect([...changesOf(noKernelNft.ran)]).toEqual(['iptables-legacy']);
   });
 
+  it('[NET-04] does not change to another iptables because one call failed on a busy machine', async () => {
+    const { exec, ran } = machine([...pair('iptables-nft'), ...pair('iptables-legacy')]);
+    let failures = 1;
+    const flaky: Exec = (command) =>
+      command[0] === 'iptables-nft-save' && failures-- > 0
+        ? Promise.resolve({ status: 1, stdout: '', stderr: 'spawn iptables-nft-save EAGAIN' })
+        : exec(command);
+    expect((await applyRedirect({ ...BASE, ipv6: false, mode: 'nft' }, flaky)).warnings).toEqual([]);
+    expect([...changesOf(ran)]).toEqual(['iptables-nft']);
+  });
+
   it('derives the IPv6 binaries from explicit paths', async () => {
     const { exec, ran } = machine([...pair('/opt/x/iptables-nft'), ...pair('/opt/x/ip6tables-nft')]);
     await applyRedirect({ ...BASE, firewallBinPath: '/opt/x/iptables-nft', firewallSaveBinPath: '/opt/x/iptables-nft-save' }, exec);
@@ -94,7 +105,7 @@ describe('choosing binaries', () => {
   it('says which transaction failed', async () => {
     const exec: Exec = (command) =>
       Promise.resolve({
-        status: command[0]?.endsWith('-restore') === true ? 2 : 0,
+        status: (command[0] ?? '').endsWith('-restore') ? 2 : 0,
         stdout: '',
         stderr: "iptables-restore: line 4: couldn't load match `owner'",
       });

@@ -97,8 +97,10 @@ class Run {
         this.commands.push(command);
         return { backend, saveOutput: '' };
       }
-      const result = await this.exec(command);
+      let result = await this.exec(command);
       const missing = await this.findMissing(backend, result.status === 0);
+      // A busy machine fails to start a process now and then; that is no reason to change to another kind of rules.
+      if (missing === undefined && result.status !== 0) result = await this.exec(command);
       if (result.status === 0 && missing === undefined) {
         this.commands.push(command);
         this.warnings.push(...reasons);

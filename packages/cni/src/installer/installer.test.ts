@@ -47,6 +47,7 @@ function settings(): InstallerSettings {
     sourceDir: join(root, 'image'),
     sourceName: 'weft-cni',
     entry: { type: 'linkerd-cni', name: 'linkerd-cni', kubernetes: { kubeconfig: '/etc/cni/net.d/ZZZ-linkerd-cni-kubeconfig' } },
+    libraries: [],
     server: 'https://10.96.0.1:443',
     caFile: join(root, 'account', 'ca.crt'),
     serviceAccountDir: join(root, 'account'),

@@ -4,12 +4,14 @@
  * state: executable first, then kubeconfig, then our entry in every network configuration, so that no configuration ever names a plugin
  * that cannot work. `remove` undoes it in the opposite order. Both may be cut off anywhere and run again.
  */
-import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import type { Buffer } from 'node:buffer';
+import { mkdir, readFile, rm, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import type { Logger } from '@weft/telemetry';
 import { addEntry, type FileEdit, isConversionOf, isNetworkFile, removeEntry } from './conflist.ts';
 import { containerPath, namesIn, readHostFile, removeFile, sweep, writeWhole } from './host-directory.ts';
 import { KUBECONFIG_MODE, kubeconfigText } from './kubeconfig.ts';
+import { LIBRARY_DIR_PREFIX, makePortable, type PortableExecutable } from './portable-executable.ts';
 import type { InstallerSettings } from './settings.ts';
 
 const EXECUTABLE_MODE = 0o755;
@@ -63,6 +65,7 @@ export class Installer {
     }
     await removeFile(join(this.netDir, this.settings.kubeconfigName));
     await removeFile(join(this.binDir, this.settings.entry.type));
+    await this.removeLibraries('');
     await this.sweep();
     this.logger.info('Plugin removed from this node');
   }
@@ -75,12 +78,37 @@ export class Installer {
     const isExecutable = present !== undefined && present.isFile() && (present.mode & 0o111) === 0o111;
     // Contents are compared at each start only: they are large, and nobody edits an executable in place.
     if (isExecutable && present.size === wanted.size && this.isExecutableCurrent) return;
-    const content = await readFile(source);
+    const { content, libraryDir } = await this.writeLibraries(await readFile(source));
     if (!isExecutable || !(await readFile(target)).equals(content)) {
       await writeWhole(target, content, { mode: EXECUTABLE_MODE });
       this.logger.info('Executable installed', { path: join(this.settings.binDir, entry.type) });
     }
+    await this.removeLibraries(libraryDir);
     this.isExecutableCurrent = true;
+  }
+
+  /** Puts what the executable needs to start beside it; returns it as it has to be written. */
+  private async writeLibraries(executable: Buffer): Promise<PortableExecutable> {
+    const libraries = await Promise.all(
+      this.settings.libraries.map(async (path) => ({ name: basename(path), content: await readFile(path) })),
+    );
+    const portable = makePortable(executable, libraries, this.settings.binDir);
+    if (portable.libraryDir === '') return portable;
+    const directory = join(this.binDir, portable.libraryDir);
+    await mkdir(directory, { recursive: true });
+    for (const { name, content } of libraries) {
+      const path = join(directory, name);
+      const present = await readFile(path).catch(() => undefined);
+      if (present?.equals(content) !== true) await writeWhole(path, content, { mode: EXECUTABLE_MODE });
+    }
+    return portable;
+  }
+
+  /** Of other builds than the one to keep. */
+  private async removeLibraries(kept: string): Promise<void> {
+    for (const name of await namesIn(this.binDir)) {
+      if (name.startsWith(LIBRARY_DIR_PREFIX) && name !== kept) await rm(join(this.binDir, name), { recursive: true, force: true });
+    }
   }
 
   /** Also called when the token changes. */

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { POD_ANNOTATIONS_CAPABILITY } from '../plugin/network-config.ts';
 import type { PluginEntry } from './conflist.ts';
+import { ownLibraries } from './portable-executable.ts';
 
 /** Where everything is and goes. */
 export interface InstallerSettings {
@@ -20,6 +21,8 @@ export interface InstallerSettings {
   /** Name of the executable in `sourceDir`. On the host it is the `type` of the entry. */
   readonly sourceName: string;
   readonly entry: PluginEntry;
+  /** Paths here of the libraries that the executable needs; none: those of the host have to do. */
+  readonly libraries: readonly string[];
   readonly server: string;
   /** File here with the API server's CA. */
   readonly caFile: string;
@@ -62,6 +65,7 @@ export async function readSettings(env: Environment): Promise<InstallerSettings>
     sourceDir: value('CONTAINER_CNI_BIN_DIR', '/opt/cni/bin'),
     sourceName: value('WEFT_CNI_EXECUTABLE', 'weft-cni'),
     entry,
+    libraries: value('WEFT_CNI_HOST_LIBRARIES', 'false') === 'true' ? [] : ownLibraries(),
     server: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${value('KUBERNETES_SERVICE_PORT', '443')}`,
     caFile: value('KUBE_CA_FILE', join(serviceAccountDir, 'ca.crt')),
     serviceAccountDir,

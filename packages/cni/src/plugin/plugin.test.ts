@@ -236,7 +236,7 @@ describe('ADD', () => {
     let locked = 3;
     const exec: Exec = (command) =>
       Promise.resolve(
-        command[3]?.endsWith('-restore') === true && locked-- > 0
+        (command[3] ?? '').endsWith('-restore') && locked-- > 0
           ? { status: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock. Perhaps you want to use the -w option?' }
           : { status: 0, stdout: '', stderr: '' },
       );
