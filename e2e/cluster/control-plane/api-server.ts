@@ -19,6 +19,8 @@ import {
 } from '@weft/resources';
 import { parse } from 'yaml';
 
+import type { IpFamily } from '../cluster.ts';
+
 /** apiextensions.k8s.io/v1 CustomResourceDefinition. */
 export const CustomResourceDefinitionKind: ResourceKind<
   Resource<unknown, { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }>
@@ -46,13 +48,13 @@ export interface TestApiServer {
 }
 
 /** Starts or finds an API server. `index` is the number of the cluster that is made. */
-export async function startApiServer(index: number): Promise<TestApiServer> {
+export async function startApiServer(index: number, ipFamily: IpFamily = 'ipv4'): Promise<TestApiServer> {
   const given = process.env['WEFT_TEST_KUBECONFIG'];
   let destroy = (): Promise<void> => Promise.resolve();
   let kubeconfig = given ?? '';
   if (given === undefined || given === '') {
     const { createCluster } = await import('../cluster.ts');
-    const cluster = await createCluster({ provider: 'local', nodes: 0, ipFamily: 'ipv4', index });
+    const cluster = await createCluster({ provider: 'local', nodes: 0, ipFamily, index });
     destroy = () => cluster.destroy();
     ({ kubeconfig } = cluster);
   }

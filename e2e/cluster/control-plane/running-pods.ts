@@ -12,6 +12,8 @@ export interface RunningPod {
   readonly namespace: string;
   readonly name: string;
   readonly ip: string;
+  /** Its IPv6 address, where it has one. */
+  readonly ip6?: string;
   readonly node: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly annotations?: Readonly<Record<string, string>>;
@@ -69,14 +71,21 @@ export async function addPod(source: ResourceSource, pod: RunningPod): Promise<P
 }
 
 /** Writes whether a pod is ready. */
-export async function setReady(source: ResourceSource, { namespace, name, ip }: RunningPod, isReady: boolean): Promise<void> {
+export async function setReady(source: ResourceSource, { namespace, name, ip, ip6 }: RunningPod, isReady: boolean): Promise<void> {
   const now = new Date().toISOString();
   const conditions = ['PodScheduled', 'Initialized', 'ContainersReady', 'Ready'].map((type) => ({
     type,
     status: isReady || !type.endsWith('Ready') ? 'True' : 'False',
     lastTransitionTime: now,
   }));
-  const status = { phase: 'Running', podIP: ip, podIPs: [{ ip }], hostIP: '10.200.0.1', hostIPs: [{ ip: '10.200.0.1' }], conditions };
+  const status = {
+    phase: 'Running',
+    podIP: ip,
+    podIPs: [{ ip }, ...(ip6 === undefined ? [] : [{ ip: ip6 }])],
+    hostIP: '10.200.0.1',
+    hostIPs: [{ ip: '10.200.0.1' }],
+    conditions,
+  };
   await source.patchStatus(PodKind, namespace, name, { status }, MANAGER);
 }
 
