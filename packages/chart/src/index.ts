@@ -8,4 +8,5 @@ export { renderChart, renderObjects, type RenderedFile, type RenderedObject, typ
 export { validateValues } from './schema.ts';
 export type { Data, Dictionary } from './template/data.ts';
 export { coalesceValues, defaultValues, haValues, mergeValues, unknownValues } from './values.ts';
+export { documentedValues, valuesTable, type DocumentedValue } from './values-table.ts';
 export { parseYaml, parseYamlStream, writeYaml } from './yaml-text.ts';
