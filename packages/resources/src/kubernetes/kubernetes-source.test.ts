@@ -293,8 +293,8 @@ describe('a watch', () => {
       'added a',
       'added b',
       'synced',
-      'added c',
       'deleted a',
+      'added c',
       // Another object of the same name.
       'deleted b',
       'added b',

@@ -118,11 +118,17 @@ export class ListWatch implements Watch {
 
   private async relist(): Promise<void> {
     const listed = new Set<string>();
+    // New objects wait for the deletions: what is gone must not stand beside what has taken its address.
+    const fresh: Resource[] = [];
+    const isFirst = !this.isSynced;
     const resourceVersion = await this.options.list((item) => {
-      listed.add(keyOf(item));
-      this.put(item);
+      const key = keyOf(item);
+      listed.add(key);
+      if (isFirst || this.known.has(key)) this.put(item);
+      else fresh.push(item);
     });
     for (const [key, known] of this.known) if (!listed.has(key)) this.remove(key, this.deletedObject(known));
+    for (const item of fresh) this.put(item);
     this.resourceVersion = resourceVersion;
     if (this.isSynced) return;
     this.isSynced = true;
