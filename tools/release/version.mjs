@@ -31,3 +31,5 @@ for (const chart of readdirSync('charts')) {
     }
   }
 }
+// Their tables of values name the version as a default.
+execFileSync('npm', ['run', 'docs:charts', '--silent'], { stdio: 'inherit' });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What weft-cni and weft-crds render, against proxy-contract §10.2 to §10.4 and control-contract §5. */
 import { describe, expect, it } from 'vitest';
-import { find, render, renderSet, sorted, type Manifest } from './testing/objects.ts';
+import { chartOf, find, render, renderSet, sorted, type Manifest } from './testing/objects.ts';
 import { CNI_SETS, CRD_SETS } from './testing/values.ts';
 
 describe('[CH-08] weft-cni', () => {
@@ -120,11 +120,12 @@ describe('[CH-01] weft-crds', () => {
   ])('with %j the mesh’s own kinds and %j', (values, more) => expect(names(values)).toEqual(sorted([...own, ...more])));
 
   it('an uninstall leaves the Gateway API’s kinds, which others may use', () => {
+    const { version } = chartOf('weft-crds').metadata;
     for (const { metadata } of renderSet('weft-crds', CRD_SETS[1]!)) {
       const isKept = metadata.annotations['helm.sh/resource-policy'] === 'keep';
       expect(isKept).toBe(metadata.name.endsWith('gateway.networking.k8s.io'));
-      expect(metadata.labels).toMatchObject({ 'linkerd.io/control-plane-ns': 'linkerd', 'helm.sh/chart': 'weft-crds-0.1.0' });
-      expect(metadata.annotations['linkerd.io/created-by']).toBe('weft-crds/0.1.0');
+      expect(metadata.labels).toMatchObject({ 'linkerd.io/control-plane-ns': 'linkerd', 'helm.sh/chart': `weft-crds-${version}` });
+      expect(metadata.annotations['linkerd.io/created-by']).toBe(`weft-crds/${version}`);
     }
   });
 });

@@ -11,6 +11,14 @@ const repository = fileURLToPath(new URL('../../..', import.meta.url));
 /** Cells without the spaces that align them. */
 const compact = (text: string): string => text.replace(/ *\| */g, '|').replace(/-{3,}/g, '---');
 
+it('the charts carry the version of the images that they install', () => {
+  const { version } = JSON.parse(readFileSync(join(repository, 'apps/proxy/package.json'), 'utf8')) as { version: string };
+  for (const name of ['weft-crds', 'weft-control-plane', 'weft-cni'] as const)
+    expect(chartOf(name).metadata).toMatchObject({ version, appVersion: version });
+  expect(chartOf('weft-control-plane').values['linkerdVersion']).toBe(version);
+  expect(chartOf('weft-cni').values['image']).toMatchObject({ version });
+});
+
 describe('documentation of values', () => {
   it.each(['weft-crds', 'weft-control-plane', 'weft-cni'] as const)(
     '%s: every value is described, here and on the reference page',
