@@ -15,6 +15,8 @@ import { tracesOfLocalCluster } from './local/local-cluster.ts';
 import { reportFailures, secondClusterIndex, sharedCluster } from './shared-cluster.ts';
 
 const NODES = 2;
+/** The controllers wait 50 s for a node that says nothing. */
+const NOTICE_TIMEOUT_MS = 120_000;
 const index = secondClusterIndex();
 let cluster: Cluster;
 let kube: Kube;
@@ -96,10 +98,14 @@ describe('two nodes and two families beside another cluster', () => {
   it('notices that a node has died', async () => {
     await cluster.killNode('node2');
     expect(() => cluster.nodeCommand('node2', ['true'])).toThrow('does not run');
-    await eventually('node2 is not ready', async () => {
-      const node = await kube.get<Pod>('node', 'node2');
-      return node?.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'Unknown');
-    });
+    await eventually(
+      'node2 is not ready',
+      async () => {
+        const node = await kube.get<Pod>('node', 'node2');
+        return node?.status.conditions?.some(({ type, status }) => type === 'Ready' && status === 'Unknown');
+      },
+      { timeoutMs: NOTICE_TIMEOUT_MS },
+    );
   });
 
   it('refuses a number that is in use', async () => {

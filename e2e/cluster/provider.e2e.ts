@@ -345,7 +345,7 @@ describe('a node’s kernel and runtime', () => {
       name: 'main',
       image: APP_IMAGE,
       command: ['node', '/app/echo.mjs', '--name', 'main'],
-      readinessProbe: side.startupProbe,
+      readinessProbe: { httpGet: { path: '/healthz', port: 8080 }, periodSeconds: 1 },
     };
     await kube.apply({
       apiVersion: 'v1',
