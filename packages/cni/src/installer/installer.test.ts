@@ -125,6 +125,14 @@ describe('Installer', () => {
     expect(readFileSync(net('10-x.conflist'), 'utf8')).toBe(LIST);
   });
 
+  it('reads its large executable once, not at every look', async () => {
+    const one = installer();
+    await one.ensure();
+    rmSync(join(root, 'image', 'weft-cni'));
+    await one.ensure();
+    expect(readFileSync(bin('linkerd-cni'), 'utf8')).toBe('executable one');
+  });
+
   it('[NET-08] puts back an executable that somebody removed or made unusable', async () => {
     const one = installer();
     await one.ensure();

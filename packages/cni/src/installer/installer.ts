@@ -36,7 +36,8 @@ export class Installer {
   readonly binDir: string;
   /** What is wrong with files of others, so that it is said once. */
   private readonly reported = new Map<string, string>();
-  private isExecutableCurrent = false;
+  /** Of the executable as this process has seen or written it; -1 before. */
+  private installedBytes = -1;
 
   constructor(settings: InstallerSettings, logger: Logger) {
     this.settings = settings;
@@ -74,17 +75,17 @@ export class Installer {
     const { entry, sourceDir, sourceName } = this.settings;
     const source = join(sourceDir, sourceName);
     const target = join(this.binDir, entry.type);
-    const [wanted, present] = await Promise.all([stat(source), stat(target).catch(() => undefined)]);
+    const present = await stat(target).catch(() => undefined);
     const isExecutable = present !== undefined && present.isFile() && (present.mode & 0o111) === 0o111;
     // Contents are compared at each start only: they are large, and nobody edits an executable in place.
-    if (isExecutable && present.size === wanted.size && this.isExecutableCurrent) return;
+    if (isExecutable && present.size === this.installedBytes) return;
     const { content, libraryDir } = await this.writeLibraries(await readFile(source));
     if (!isExecutable || !(await readFile(target)).equals(content)) {
       await writeWhole(target, content, { mode: EXECUTABLE_MODE });
       this.logger.info('Executable installed', { path: join(this.settings.binDir, entry.type) });
     }
     await this.removeLibraries(libraryDir);
-    this.isExecutableCurrent = true;
+    this.installedBytes = content.length;
   }
 
   /** Puts what the executable needs to start beside it; returns it as it has to be written. */
