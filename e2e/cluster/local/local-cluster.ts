@@ -63,7 +63,8 @@ export async function createLocalCluster(request: ClusterRequest): Promise<Clust
   const plan = planCluster(index, nodes, ipFamily);
   if (process.platform !== 'linux' || process.getuid?.() !== 0) throw new Error('a local cluster needs root on Linux');
   await buildGoTools(TOOL_SETS, log);
-  const made = makeTestImages(true);
+  // Without nodes nothing runs from an image.
+  const made = nodes === 0 ? { system: [], app: '' } : makeTestImages(true);
   await removeLeftovers(plan, log);
   claim(plan, request);
   const startedMs = performance.now();
