@@ -53,6 +53,7 @@ export function makeTestImages(hasSystem: boolean): TestImages {
     app: join(home, 'app.tar'),
   };
   if (existsSync(home)) return images;
+  removeOldImages();
   const work = `${home}.${process.pid}`;
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
@@ -81,6 +82,17 @@ export function makeTestImages(hasSystem: boolean): TestImages {
     rmSync(work, { recursive: true, force: true });
   }
   return images;
+}
+
+/** Each change of a source makes a new set of 200 MB; another checkout may still use one that is not ours. */
+const KEPT_MS = 7 * 24 * 3600 * 1000;
+
+function removeOldImages(): void {
+  if (!existsSync(cacheDirectory())) return;
+  for (const name of readdirSync(cacheDirectory())) {
+    const path = join(cacheDirectory(), name);
+    if (name.startsWith('cluster-images-') && Date.now() - statSync(path).mtimeMs > KEPT_MS) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 /** Changes whenever anything that goes in changes. */
