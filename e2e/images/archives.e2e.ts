@@ -217,7 +217,7 @@ describe('building again', () => {
       expect(build(name, '--arch', architecture, '--output', output)).toMatchObject({ status: 0 });
       const path = archivePath(name, architecture);
       for (const suffix of ['.tar', '.spdx.json']) {
-        const again = join(output, relative(join(ROOT, 'dist/images'), path)).replace(/\.tar$/, suffix);
+        const again = archivePath(name, architecture, output).replace(/\.tar$/, suffix);
         expect([again, sha256(readFileSync(again))]).toEqual([again, sha256(readFileSync(path.replace(/\.tar$/, suffix)))]);
       }
     }
@@ -239,9 +239,9 @@ describe('building again', () => {
   });
 
   it.each(NAMES)('unpacks for the Dockerfile of %s what the archive holds', (name) => {
-    const layers = join(directory, 'layers');
-    expect(build(name, '--arch', 'amd64', '--output', join(directory, 'output'), '--unpack', layers)).toMatchObject({ status: 0 });
-    for (const [index, entries] of openImage(name, 'amd64')
+    const [layers, output] = [join(directory, 'layers'), join(directory, 'output')];
+    expect(build(name, '--arch', 'amd64', '--output', output, '--unpack', layers)).toMatchObject({ status: 0 });
+    for (const [index, entries] of openImage(name, 'amd64', output)
       .archived.layers.map((layer) => readTar(gunzipSync(layer)))
       .entries()) {
       const root = join(layers, `${name}-amd64`, String(index));

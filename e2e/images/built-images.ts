@@ -32,14 +32,15 @@ export interface OpenedImage {
 }
 
 /** Path of an archive. */
-export function archivePath(name: string, architecture: Architecture): string {
-  return join(ROOT, `dist/images/${name}-${VERSION}-${architecture}.tar`);
+export function archivePath(name: string, architecture: Architecture, directory: string = join(ROOT, 'dist/images')): string {
+  return join(directory, `${name}-${VERSION}-${architecture}.tar`);
 }
 
 /** Reads an archive. */
-export function openImage(name: string, architecture: Architecture): OpenedImage {
-  const [archived] = readArchive(readFileSync(archivePath(name, architecture))).images;
-  if (archived === undefined) throw new Error(`${archivePath(name, architecture)} holds no image`);
+export function openImage(name: string, architecture: Architecture, directory?: string): OpenedImage {
+  const path = archivePath(name, architecture, directory);
+  const [archived] = readArchive(readFileSync(path)).images;
+  if (archived === undefined) throw new Error(`${path} holds no image`);
   return {
     name,
     architecture,

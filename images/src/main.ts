@@ -41,7 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
     outputDirectory: options.outputDirectory,
     lock: readLock(LOCK),
     version,
-    epochSeconds: Number(process.env['SOURCE_DATE_EPOCH'] ?? '0'),
+    epochSeconds: options.epochSeconds,
     ...(revision === undefined ? {} : { revision }),
   };
   let failures = 0;
@@ -71,6 +71,8 @@ async function main(argv: readonly string[]): Promise<number> {
 function readOptions(argv: readonly string[]): {
   images: readonly ImageDescription[];
   architectures: readonly Architecture[];
+  /** Time of all files. */
+  epochSeconds: number;
   outputDirectory: string;
   unpackDirectory: string | undefined;
   isJoined: boolean;
@@ -97,7 +99,10 @@ function readOptions(argv: readonly string[]): {
     if (architecture === undefined) throw new Error(`no architecture ${name}; there are ${ARCHITECTURES.join(', ')}`);
     return architecture;
   });
+  const epochSeconds = Number(process.env['SOURCE_DATE_EPOCH'] ?? '0');
+  if (!Number.isSafeInteger(epochSeconds) || epochSeconds < 0) throw new Error('SOURCE_DATE_EPOCH is to be a number of seconds since 1970');
   return {
+    epochSeconds,
     images: images.length === 0 ? IMAGES : images,
     architectures: architectures.length === 0 ? ARCHITECTURES : architectures,
     outputDirectory: values.output,
