@@ -8,7 +8,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Architecture } from '@weft/oci';
-import { cached, inputsKey } from './cache.ts';
 import { nodeBinary } from './node-binary.ts';
 
 const SCRIPT = 'apps/cni/build-plugin.mjs';
@@ -21,17 +20,15 @@ export const PLUGIN_SOURCES: readonly string[] = [PLUGIN_BUNDLE, SCRIPT];
 
 /** The executable's bytes. */
 export async function cniPlugin(root: string, architecture: Architecture): Promise<Buffer> {
-  const { binary, integrity } = await nodeBinary(root, architecture);
-  const key = inputsKey(integrity, process.version, ...PLUGIN_SOURCES.map((path) => readFileSync(join(root, path))));
-  return cached(`plugins/${architecture}-${key}`, () => {
-    const directory = mkdtempSync(join(tmpdir(), 'weft-plugin-'));
-    try {
-      const [node, output] = [join(directory, 'node'), join(directory, 'plugin')];
-      writeFileSync(node, binary, { mode: 0o755 });
-      execFileSync(process.execPath, [join(root, SCRIPT), node, output], { stdio: 'inherit' });
-      return readFileSync(output);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
-  });
+  const { binary } = await nodeBinary(root, architecture);
+  // Not kept: each is larger than all that is, and an image that did not change does not ask for it.
+  const directory = mkdtempSync(join(tmpdir(), 'weft-plugin-'));
+  try {
+    const [node, output] = [join(directory, 'node'), join(directory, 'plugin')];
+    writeFileSync(node, binary, { mode: 0o755 });
+    execFileSync(process.execPath, [join(root, SCRIPT), node, output], { stdio: 'inherit' });
+    return readFileSync(output);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
 }
