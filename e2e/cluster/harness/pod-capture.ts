@@ -58,12 +58,22 @@ export class PodCapture {
 
 /** A process of this machine in the pod's namespaces. Throws where no container of it runs here. */
 export function processOfPod(pod: Pod): number {
+  return processOf(pod, () => true);
+}
+
+/** The first process of one container. Throws where it does not run here. */
+export function processOfContainer(pod: Pod, container: string): number {
+  return processOf(pod, (name) => name === container);
+}
+
+function processOf(pod: Pod, isWanted: (container: string) => boolean): number {
   const ids = [...(pod.status.initContainerStatuses ?? []), ...(pod.status.containerStatuses ?? [])]
-    .filter(({ state }) => state.running !== undefined)
+    .filter(({ name, state }) => state.running !== undefined && isWanted(name))
     .map(({ containerID }) => containerID?.replace(/^\w+:\/\//, '') ?? '')
     .filter((id) => id !== '');
-  for (const entry of readdirSync('/proc')) {
-    if (!/^\d+$/.test(entry)) continue;
+  // In numeric order: a container's first process is older than what it started.
+  const entries = readdirSync('/proc').filter((entry) => /^\d+$/.test(entry));
+  for (const entry of entries.toSorted((a, b) => Number(a) - Number(b))) {
     try {
       const cgroups = readFileSync(`/proc/${entry}/cgroup`, 'utf8');
       if (ids.some((id) => cgroups.includes(id))) return Number(entry);
@@ -71,7 +81,7 @@ export function processOfPod(pod: Pod): number {
       // It has ended meanwhile.
     }
   }
-  throw new Error(`no container of pod ${pod.metadata.name} runs on this machine`);
+  throw new Error(`no such container of pod ${pod.metadata.name} runs on this machine`);
 }
 
 /** Whether a stream begins as TLS does. */
