@@ -83,7 +83,8 @@ describe('addresses and names', () => {
   });
 
   it.each(['web', 'web.NAMESPACE', 'web.NAMESPACE.svc.cluster.local'])('reaches a Service as %s', async (name) => {
-    expect((await ask(`http://${name.replace('NAMESPACE', kube.namespace)}/`)).name).toBe('web');
+    // Every node learns of a new Service in its own time.
+    await eventuallyPasses(async () => expect((await ask(`http://${name.replace('NAMESPACE', kube.namespace)}/`)).name).toBe('web'));
   });
 
   it('balances a Service over its pods', async () => {

@@ -231,13 +231,17 @@ describe('policy', () => {
     for (const policy of ['deny', 'all-authenticated', 'all-unauthenticated'] as const) {
       await kube.apply(...echoApp({ name: policy, annotations: { 'config.linkerd.io/default-inbound-policy': policy } }));
     }
-    const statuses: Record<string, readonly number[]> = {};
-    for (const policy of ['deny', 'all-authenticated', 'all-unauthenticated']) {
-      await kube.rollout(`deploy/${policy}`);
+    for (const policy of ['deny', 'all-authenticated', 'all-unauthenticated']) await kube.rollout(`deploy/${policy}`);
+    const statuses = async (policy: string): Promise<readonly number[]> => {
       const url = `http://${policy}.${kube.namespace}/`;
-      statuses[policy] = [(await kube.curl('deploy/client', url)).status, (await outside.curl('deploy/stranger', url)).status];
-    }
-    expect(statuses).toEqual({ deny: [403, 403], 'all-authenticated': [200, 403], 'all-unauthenticated': [200, 200] });
+      return [(await kube.curl('deploy/client', url)).status, (await outside.curl('deploy/stranger', url)).status];
+    };
+    // Every node learns of a new Service in its own time.
+    await eventuallyPasses(async () => {
+      expect(await statuses('deny')).toEqual([403, 403]);
+      expect(await statuses('all-authenticated')).toEqual([200, 403]);
+      expect(await statuses('all-unauthenticated')).toEqual([200, 200]);
+    });
   });
 
   it('[AZ-01][AZ-03][AZ-04] an AuthorizationPolicy admits one service account and nobody else', async () => {
