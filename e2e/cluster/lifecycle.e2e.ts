@@ -121,8 +121,16 @@ describe('three replicas of everything', () => {
           await control.rollout(`deploy/linkerd-${component}`);
         }
       }
-      const { spec } = (await control.get('lease', 'policy-controller-write')) ?? {};
-      await control.kubectl(['delete', 'pod', String(spec?.['holderIdentity']), '--grace-period=0', '--force']);
+      // The one that leads may be among those that were killed: its term has to end first.
+      const leader = await eventually(
+        'a leader that lives',
+        async () => {
+          const holder = String((await control.get('lease', 'policy-controller-write'))?.spec?.['holderIdentity']);
+          return (await control.pods()).find(({ metadata }) => metadata.name === holder)?.metadata.name;
+        },
+        { timeoutMs: 120_000 },
+      );
+      await control.kubectl(['delete', 'pod', leader, '--grace-period=0', '--force']);
       await apps.apply(...echoApp({ name: 'other' }), {
         apiVersion: 'gateway.networking.k8s.io/v1',
         kind: 'HTTPRoute',
@@ -136,8 +144,9 @@ describe('three replicas of everything', () => {
         },
       });
       await apps.rollout('deploy/other');
-      await eventuallyPasses(async () =>
-        expect((JSON.parse((await apps.curl('deploy/client', 'http://web/other')).body) as Echo).name).toBe('other'),
+      await eventuallyPasses(
+        async () => expect((JSON.parse((await apps.curl('deploy/client', 'http://web/other')).body) as Echo).name).toBe('other'),
+        { timeoutMs: 120_000 },
       );
       const { ok, failures } = await load.stop();
       expect(failures).toEqual([]);
