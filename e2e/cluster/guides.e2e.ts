@@ -13,7 +13,7 @@ import { type Block, firstMissing, readGuide } from '../docs/guide.ts';
 import { type Cluster, createCluster } from './cluster.ts';
 import { runCommand } from './harness/command.ts';
 import { Kube } from './harness/kube.ts';
-import { builtImageArchives, installMesh } from './harness/mesh.ts';
+import { builtImageArchives, installMesh, uninstallMesh } from './harness/mesh.ts';
 import { reportFailures, secondClusterIndex } from './shared-cluster.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -87,6 +87,16 @@ async function firstProblem(blocks: readonly Block[]): Promise<string> {
 const shell = (text: string): Block => ({ language: 'sh', text, line: 0, shows: [], notRun: undefined });
 
 describe('the guides', () => {
+  it('install-with-the-cli runs', { timeout: 1_200_000 }, async () => {
+    expect(await firstProblem(blocksOf('install-with-the-cli'))).toBe('');
+  });
+
+  it('get-started-on-a-cluster runs', { timeout: 1_200_000 }, async () => {
+    await installMesh(kube);
+    expect(await firstProblem(blocksOf('get-started-on-a-cluster'))).toBe('');
+    await uninstallMesh(kube);
+  });
+
   it('[OP-11] install-with-helm runs', { timeout: 1_200_000 }, async () => {
     expect(blocksOf('install-with-helm').length).toBeGreaterThan(2);
     expect(await firstProblem(blocksOf('install-with-helm'))).toBe('');
@@ -110,14 +120,5 @@ describe('the guides', () => {
         ),
       ]),
     ).toBe('');
-  });
-
-  it('install-with-the-cli runs', { timeout: 1_200_000 }, async () => {
-    expect(await firstProblem(blocksOf('install-with-the-cli'))).toBe('');
-  });
-
-  it('get-started-on-a-cluster runs', { timeout: 1_200_000 }, async () => {
-    await installMesh(kube);
-    expect(await firstProblem(blocksOf('get-started-on-a-cluster'))).toBe('');
   });
 });

@@ -64,7 +64,7 @@ export async function createKindCluster(request: ClusterRequest): Promise<Cluste
     log?.('nodes ready');
     if (isKept) writeFileSync(keptFile(index), '');
     const cluster = await attachKindCluster(index);
-    await cluster.loadImages(request.images ?? [makeTestImages(false).app]);
+    await cluster.loadImages(request.images ?? makeTestImages(false).others);
     return cluster;
   } catch (error) {
     await removeKindCluster(index);

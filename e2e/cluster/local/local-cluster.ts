@@ -64,7 +64,7 @@ export async function createLocalCluster(request: ClusterRequest): Promise<Clust
   if (process.platform !== 'linux' || process.getuid?.() !== 0) throw new Error('a local cluster needs root on Linux');
   await buildGoTools(TOOL_SETS, log);
   // Without nodes nothing runs from an image.
-  const made = nodes === 0 ? { system: [], app: '' } : makeTestImages(true);
+  const made = nodes === 0 ? { system: [], others: [] } : makeTestImages(true);
   await removeLeftovers(plan, log);
   claim(plan, request);
   const startedMs = performance.now();
@@ -72,7 +72,7 @@ export async function createLocalCluster(request: ClusterRequest): Promise<Clust
   try {
     await Promise.all([
       writeCertificates(plan),
-      writeConfiguration(plan, { system: made.system, others: images ?? [made.app] }),
+      writeConfiguration(plan, { system: made.system, others: images ?? made.others }),
       makeBridge(plan),
     ]);
     for (const node of plan.nodes) await startNode(plan, node);
