@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * `npm run test:cluster`: the end-to-end tests on a real Kubernetes, and `--nightly` the long ones. Builds Kubernetes (once per version, about twenty
- * minutes on a small machine), the programs and the images; the last line is `N passed, N failed`. `WEFT_CLUSTER_PROVIDER=kind` runs them on kind.
+ * `npm run test:cluster`: the end-to-end tests on a real Kubernetes; `--core` leaves out those that take minutes on clusters of their own, `--nightly` runs
+ * the very long ones. Builds Kubernetes (once per version, about twenty minutes on a small machine), the programs and the images; the last line is
+ * `N passed, N failed`. `WEFT_CLUSTER_PROVIDER=kind` runs them on kind.
  */
 import { execFileSync } from 'node:child_process';
 import { bootstrap } from '../../tools/bootstrap.mjs';
@@ -16,6 +17,7 @@ if (problem === undefined) {
   execFileSync('npm', ['run', 'build', '--silent'], { stdio: 'inherit' });
   const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
   execFileSync('npm', ['run', 'images', '--silent', '--', '--arch', architecture, '--no-build'], { stdio: 'inherit' });
+  if (process.argv.includes('--core')) process.env.WEFT_CLUSTER_SUITES = 'core';
   if (process.argv.includes('--nightly')) suite('nightly', 'e2e/cluster/nightly.vitest.config.ts');
   else suite('cluster', 'e2e/cluster/vitest.config.ts');
 } else {

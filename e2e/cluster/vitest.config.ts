@@ -4,13 +4,19 @@ import { defineConfig } from 'vitest/config';
 // These make local clusters of their own, whatever the others run on.
 const LOCAL_ONLY = ['nodes', 'resources', 'identity', 'destination', 'proxy-injector'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
+// Minutes each, on clusters of their own: run by `.ci/nightly` and `npm run test:cluster`, left out by `npm run test:cluster -- --core` (`.ci/run`).
+const LONG = ['restarts', 'lifecycle', 'guides', 'cni', 'nodes'].map((name) => `e2e/cluster/${name}.e2e.ts`);
+
 // One file at a time: they share a cluster, and a starved one fails what waits for seconds.
 export default defineConfig({
   resolve: { conditions: ['weft-source'] },
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
   test: {
     include: ['e2e/cluster/*.e2e.ts'],
-    exclude: process.env.WEFT_CLUSTER_PROVIDER === 'kind' ? LOCAL_ONLY : [],
+    exclude: [
+      ...(process.env.WEFT_CLUSTER_PROVIDER === 'kind' ? LOCAL_ONLY : []),
+      ...(process.env.WEFT_CLUSTER_SUITES === 'core' ? LONG : []),
+    ],
     globalSetup: ['e2e/cluster/shared-cluster-setup.ts'],
     root: '.',
     testTimeout: 180_000,
