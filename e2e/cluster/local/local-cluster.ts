@@ -47,6 +47,8 @@ export const SYSTEM_COMMANDS: Readonly<Record<string, string>> = {
   tcpdump: 'tcpdump',
   curl: 'curl',
   'redis-server': 'redis-server',
+  // For the launcher of the images.
+  gcc: 'gcc',
 };
 const TOOL_SETS: readonly GoToolSet[] = ['kubernetes', 'coredns', 'containerd'];
 
