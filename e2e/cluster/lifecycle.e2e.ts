@@ -11,13 +11,13 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { createTestAuthority, type TestAuthority } from '@weft/pki/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseSamples } from '../host/samples.ts';
 import { type Cluster, createCluster } from './cluster.ts';
 import { clientApp, echoApp } from './harness/apps.ts';
 import { eventually, eventuallyPasses } from './harness/eventually.ts';
 import { Kube } from './harness/kube.ts';
 import { Load } from './harness/load.ts';
 import { installMesh, meshReady, uninstallMesh, weft } from './harness/mesh.ts';
-import { metricSum } from './harness/metrics.ts';
 import type { Echo, KubeObject } from './harness/objects.ts';
 import { reportFailures, secondClusterIndex } from './shared-cluster.ts';
 
@@ -172,7 +172,7 @@ it('[ID-07][OP-02] a new issuer signs from then on, and no workload notices', { 
     async () => {
       const pods = await control.pods('linkerd.io/control-plane-component=identity');
       const pages = await Promise.all(pods.map(async ({ status }) => (await fetch(`http://${status.podIP}:9990/metrics`)).text()));
-      return pages.every((page) => metricSum(page, 'issuer_cert_ttl_seconds') < NEW_ISSUER_S);
+      return pages.every((page) => parseSamples(page).sum('issuer_cert_ttl_seconds') < NEW_ISSUER_S);
     },
     { timeoutMs: 180_000, everyMs: 2000 },
   );

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Traffic between meshed pods of a real cluster: what is on the wire, how it is routed, and who may speak. */
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { parseSamples } from '../host/samples.ts';
 import { clientApp, echoApp } from './harness/apps.ts';
 import { eventually, eventuallyPasses } from './harness/eventually.ts';
 import type { Kube } from './harness/kube.ts';
-import { metricSum } from './harness/metrics.ts';
 import type { Echo } from './harness/objects.ts';
 import { isTls, PodCapture } from './harness/pod-capture.ts';
 import { APP_IMAGE } from './images/test-images.ts';
@@ -106,7 +106,9 @@ describe('on the wire', () => {
     const { stdout } = await kube.exec('deploy/client', ['sh', '-c', '(sleep 1; echo hello back; sleep 1) | nc -w 5 talker 9000']);
     expect(stdout).toBe('hello talker\nhello back\n');
     const page = (await kube.curl('deploy/client', 'http://127.0.0.1:4191/metrics')).body;
-    expect(metricSum(page, 'tcp_open_total', { direction: 'outbound', peer: 'dst', tls: 'true', target_port: '9000' })).toBeGreaterThan(0);
+    expect(
+      parseSamples(page).sum('tcp_open_total', { direction: 'outbound', peer: 'dst', tls: 'true', target_port: '9000' }),
+    ).toBeGreaterThan(0);
   });
 
   it('[LB-06][LB-07] a pod of a StatefulSet is reached by its own name, over mTLS', async () => {

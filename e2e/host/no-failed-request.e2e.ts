@@ -62,8 +62,7 @@ async function openStreams(): Promise<number> {
   const [load] = await mesh.pods('e2e', { app: 'load' });
   if (load === undefined) return 0;
   const samples = await mesh.metrics(load);
-  const count = (name: string): number => samples.find(name).reduce((total, { value }) => total + value, 0);
-  return count('control_request_total') - count('control_response_total');
+  return samples.sum('control_request_total') - samples.sum('control_response_total');
 }
 
 /**

@@ -8,49 +8,24 @@ import { createEventRecorder } from '@weft/identity';
 import { createInjectorMetrics, createInjectorReview, createInstallationReader, INSTALLATION_PATHS } from '@weft/injector/review';
 import { promMetricFactory } from '@weft/telemetry/prom';
 import { runComponent, type Component, type ComponentFrame } from '../component.ts';
-import { parseListenAddress, type ListenAddress } from '../flags.ts';
 import { openSource } from '../resource-source.ts';
-import {
-  addWebhookOptions,
-  managedWebhook,
-  openCertificate,
-  ownNamespace,
-  startWebhook,
-  TLS_DIRECTORY,
-  type WebhookValues,
-} from '../webhook.ts';
-import { addCommonOptions, createControllerLogger, type CommonValues } from './common-options.ts';
+import { managedWebhook, openCertificate, ownNamespace, startWebhook } from '../webhook.ts';
+import { createControllerLogger } from './common-options.ts';
+import { addWebhookProcessOptions, type WebhookProcessValues } from './webhook-options.ts';
 
-interface InjectorFlags extends CommonValues, WebhookValues {
-  readonly addr: ListenAddress;
-  readonly metricsAddr: ListenAddress;
-  readonly linkerdNamespace: string | undefined;
-  readonly tlsDirectory: string;
+interface InjectorFlags extends WebhookProcessValues {
   readonly valuesFile: string;
   readonly trustAnchorsFile: string;
 }
 
-/** Flags that mean nothing here. */
-const ACCEPTED = ['kube-apiclient-qps', 'kube-apiclient-burst', 'enable-pprof', 'trace-collector'];
 /** Name under which the reference's injector writes events. */
 const COMPONENT = 'linkerd-proxy-injector';
 
 /** Options and action of the sub-command. */
 export function configureProxyInjector(command: Command, onExit: (code: number) => void): void {
-  addWebhookOptions(addCommonOptions(command, ACCEPTED))
-    .addOption(
-      new Option('--addr <address>', 'address of the webhook').argParser(parseListenAddress).default(parseListenAddress(':8443'), ':8443'),
-    )
-    .addOption(
-      new Option('--metrics-addr <address>', 'address of the admin server')
-        .argParser(parseListenAddress)
-        .default(parseListenAddress(':9995'), ':9995'),
-    )
-    .addOption(new Option('--linkerd-namespace <name>', 'namespace of the control plane; default: that of this pod, or linkerd'))
-    .addOption(new Option('--tls-directory <directory>', 'tls.crt and tls.key, where no Secret is named').default(TLS_DIRECTORY))
+  addWebhookProcessOptions(command, ':9995')
     .addOption(new Option('--values-file <file>', 'values of the installation').default(INSTALLATION_PATHS.valuesFile))
     .addOption(new Option('--trust-anchors-file <file>', 'trust anchors of the mesh').default(INSTALLATION_PATHS.trustAnchorsFile))
-    .addOption(new Option('--log-level <level>', 'error, warn, info, debug or trace').default('info'))
     .action(async (values: InjectorFlags) => {
       const logger = createControllerLogger(values, 'linkerd_proxy_injector');
       managedWebhook(values);

@@ -163,7 +163,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
 
   onResponse(head: ResponseHead, end: boolean): void {
     if (this.isFinished) return;
-    if (this.isReplayable && !this.isTunnel && this.goesElsewhere(head)) {
+    if (this.isReplayable && this.goesElsewhere(head)) {
       const { client } = this;
       this.client = undefined;
       if (!end) client?.abort(CANCEL);
