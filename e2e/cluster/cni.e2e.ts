@@ -3,10 +3,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cluster, createCluster } from './cluster.ts';
 import { clientApp, echoApp } from './harness/apps.ts';
-import { conflist, disturbing, onNode, startPodsUnderFire } from './harness/cni-mode.ts';
+import { conflist, disturbing, INSTALL_CNI, installCniMesh, onNode, startPodsUnderFire } from './harness/cni-mode.ts';
 import { eventually, eventuallyPasses } from './harness/eventually.ts';
 import { Kube } from './harness/kube.ts';
-import { imageArchive, installMesh, weft } from './harness/mesh.ts';
+import { printed } from './harness/mesh.ts';
 import type { Echo, Pod } from './harness/objects.ts';
 import { reportFailures, secondClusterIndex } from './shared-cluster.ts';
 
@@ -19,21 +19,12 @@ let apps: Kube;
 let original: string;
 reportFailures(() => [cni, apps, kube?.in('linkerd')]);
 
-async function manifests(args: readonly string[]): Promise<string> {
-  const { code, stdout, stderr } = await weft(kube, args);
-  if (code !== 0) throw new Error(stderr);
-  return stdout;
-}
-
 beforeAll(async () => {
   cluster = await createCluster({ nodes: 1, ipFamily: 'ipv4', index: secondClusterIndex(), log: (line) => console.log(`cni: ${line}`) });
   kube = new Kube(cluster);
   cni = kube.in('linkerd-cni');
   original = await conflist(kube, cluster.nodes[0]?.name ?? '');
-  await cluster.loadImages([imageArchive('cni')]);
-  await kube.apply(await manifests(['install-cni', '--set', 'repairController.enabled=true']));
-  await cni.rollout('daemonset/linkerd-cni');
-  await installMesh(kube, { args: ['--linkerd-cni-enabled'] });
+  await installCniMesh(kube);
   apps = await kube.createNamespace('apps', {
     annotations: { 'linkerd.io/inject': 'enabled' },
     // Nothing in it may ask for a capability.
@@ -79,7 +70,7 @@ it(
 it('[NET-15] is undone without a trace, and pods start without it', { timeout: 300_000 }, async () => {
   const [node] = kube.cluster.nodes;
   const name = node?.name ?? '';
-  await kube.remove(await manifests(['install-cni', '--set', 'repairController.enabled=true']));
+  await kube.remove(await printed(kube, INSTALL_CNI));
   await eventually(
     'the configuration is as it was',
     async () => JSON.stringify(JSON.parse(await conflist(kube, name))) === JSON.stringify(JSON.parse(original)),

@@ -6,10 +6,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { APP_IMAGE } from '../images/test-images.ts';
 import type { Kube } from './kube.ts';
+import { imageArchive, installMesh, printed } from './mesh.ts';
 import type { Pod } from './objects.ts';
 import { output } from './command.ts';
 import { eventually } from './eventually.ts';
 
+/** The plugin with its repair controller, as `weft` prints it. */
+export const INSTALL_CNI: readonly string[] = ['install-cni', '--set', 'repairController.enabled=true'];
 const CONFLIST = '/etc/cni/net.d/10-bridge.conflist';
 /** Often enough that some pods meet it, seldom enough that those which are held back get another chance. */
 const REWRITE_EVERY_MS = 5000;
@@ -114,6 +117,14 @@ export function disturbing(cni: Kube, original: string): (signal: AbortSignal) =
     }
     return rewrites;
   };
+}
+
+/** Installs the plugin, then a mesh that relies on it; resolves when both run. */
+export async function installCniMesh(kube: Kube): Promise<void> {
+  await kube.cluster.loadImages([imageArchive('cni')]);
+  await kube.apply(await printed(kube, INSTALL_CNI));
+  await kube.in('linkerd-cni').rollout('daemonset/linkerd-cni');
+  await installMesh(kube, { args: ['--linkerd-cni-enabled'] });
 }
 
 /** The node's network configuration as it is now. */

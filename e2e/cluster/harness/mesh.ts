@@ -84,7 +84,8 @@ export async function uninstallMesh(kube: Kube, args: readonly string[] = []): P
   await kube.remove(await printed(kube, ['uninstall', ...args]));
 }
 
-async function printed(kube: Kube, args: readonly string[]): Promise<string> {
+/** What a command of the CLI prints. Throws where it fails. */
+export async function printed(kube: Kube, args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await weft(kube, args);
   if (code !== 0) throw new Error(`weft ${args.join(' ')} ended with ${code}: ${stderr.trim()}`);
   return stdout;

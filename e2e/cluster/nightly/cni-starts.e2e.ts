@@ -3,9 +3,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Cluster, createCluster } from '../cluster.ts';
 import { echoApp } from '../harness/apps.ts';
-import { conflist, disturbing, startPodsUnderFire } from '../harness/cni-mode.ts';
+import { conflist, disturbing, installCniMesh, startPodsUnderFire } from '../harness/cni-mode.ts';
 import { Kube } from '../harness/kube.ts';
-import { imageArchive, installMesh, weft } from '../harness/mesh.ts';
 import { reportFailures, secondClusterIndex } from '../shared-cluster.ts';
 
 const POD_STARTS = 200;
@@ -20,11 +19,7 @@ beforeAll(async () => {
   cluster = await createCluster({ nodes: 1, ipFamily: 'ipv4', index: secondClusterIndex() });
   kube = new Kube(cluster);
   original = await conflist(kube, cluster.nodes[0]?.name ?? '');
-  await cluster.loadImages([imageArchive('cni')]);
-  const { stdout } = await weft(kube, ['install-cni', '--set', 'repairController.enabled=true']);
-  await kube.apply(stdout);
-  await kube.in('linkerd-cni').rollout('daemonset/linkerd-cni');
-  await installMesh(kube, { args: ['--linkerd-cni-enabled'] });
+  await installCniMesh(kube);
   apps = await kube.createNamespace('apps', { annotations: { 'linkerd.io/inject': 'enabled' } });
   await apps.apply(...echoApp({ name: 'web' }));
   await apps.rollout('deploy/web');
