@@ -425,6 +425,13 @@ describe('an HTTP/1 server connection', () => {
     });
   });
 
+  it('[PROTO-14] takes no word of a client that only proxies say', () => {
+    const { handler, send } = open();
+    send('GET / HTTP/1.1\r\nhost: svc\r\nL5d-Orig-Proto: HTTP/1.0; absolute-form\r\nx: y\r\n\r\n');
+    expect(handler.last.head.fields).toEqual(['host', 'svc', 'x', 'y']);
+    expect(handler.last.head.version).toBe(HTTP_1_1);
+  });
+
   describe('refuses what is no request', () => {
     const cases: [string, string, number][] = [
       ['a space before the colon', 'GET / HTTP/1.1\r\nhost: svc\r\nx : y\r\n\r\n', 400],
@@ -451,6 +458,38 @@ describe('an HTTP/1 server connection', () => {
       peer.end();
       loop.run();
       expect(peer.isClosed).toBe(true);
+    });
+
+    it('a head that takes too long, however its octets dribble, and no idle connection', () => {
+      const { handler, peer, send, loop } = open();
+      send(GET);
+      handler.last.respond(200);
+      loop.advance(600_000);
+      peer.take();
+      send('GET /b HTTP/1.1\r\nhost');
+      for (let second = 0; second < 29; second++) {
+        send('x');
+        loop.advance(1000);
+      }
+      expect(peer.isReadEnded).toBe(false);
+      loop.advance(1100);
+      expect(peer.take()).toMatch(/^HTTP\/1.1 408 /);
+      expect([peer.isReadEnded, handler.peerErrors.length, handler.requests.length]).toEqual([true, 1, 1]);
+      peer.end();
+      loop.run();
+      expect(loop.pendingTimers).toBe(0);
+    });
+
+    it('no head that came in time, whatever comes of it later', () => {
+      const { handler, peer, send, loop } = open();
+      send('POST /b HTTP/1.1\r\nhost');
+      send(': a\r\ncontent-length: 5\r\n\r\n');
+      loop.advance(60_000);
+      send('hello');
+      handler.last.respond(200);
+      loop.run();
+      expect(peer.take()).toMatch(/^HTTP\/1.1 200 /);
+      expect(loop.pendingTimers).toBe(0);
     });
 
     it('100 fields pass', () => {

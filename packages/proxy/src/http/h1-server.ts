@@ -24,6 +24,7 @@ import {
 } from '@weft/http1';
 import type { ByteStream, ByteStreamSink, NetError } from '@weft/net';
 import type { Clock } from '../runtime.ts';
+import { httpLimits } from './limits.ts';
 import { endAndLinger } from './linger.ts';
 import { fromH1, type ProxyRequestHead } from './request-head.ts';
 import {
@@ -66,6 +67,8 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   /** Nothing more is written, and nothing more is served. */
   private isClosing = false;
   private cancelLinger: (() => void) | undefined = undefined;
+  /** Runs while a request head is incomplete. */
+  private cancelHeadTimeout: (() => void) | undefined = undefined;
   private isDraining = false;
   private isReadEnded = false;
   /** Inside `decoder.push`: what follows a complete exchange is then left to `feed`. */
@@ -124,6 +127,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
 
   onClose(_error: NetError | undefined): void {
     this.cancelLinger?.();
+    this.cancelHeadTimeout?.();
     const { sink } = this;
     this.sink = undefined;
     if (sink !== undefined && !(this.isRequestDone && this.isResponseDone)) sink.onRequestAbort(CANCEL);
@@ -133,6 +137,10 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   // ---- H1Sink
 
   onHead(h1Head: H1RequestHead): void {
+    if (this.cancelHeadTimeout !== undefined) {
+      this.cancelHeadTimeout();
+      this.cancelHeadTimeout = undefined;
+    }
     let head = this.lastHead;
     if (h1Head !== this.lastH1Head || head === undefined) {
       head = fromH1(h1Head);
@@ -278,7 +286,11 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
       }
       if (this.isClosing) return;
       if (this.isExchanging && this.isRequestDone && this.isResponseDone && !this.recycle()) return;
-      if (at >= end) return;
+      if (at >= end) {
+        // An incomplete head is one that the decoder has begun and not told of.
+        if (!this.isExchanging && this.cancelHeadTimeout === undefined && !this.decoder.isIdle) this.armHeadTimeout();
+        return;
+      }
       if (this.isTunnel) {
         this.deliverTunnel(chunk, at, end);
         return;
@@ -288,6 +300,14 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
         return;
       }
     }
+  }
+
+  private armHeadTimeout(): void {
+    this.cancelHeadTimeout = this.clock.after(httpLimits.http1HeadTimeoutMs, () => {
+      this.cancelHeadTimeout = undefined;
+      this.refuse(408, 'head timeout');
+      this.stream.schedule();
+    });
   }
 
   /** Keeps bytes that belong to what comes after the exchange in progress; at most one read's worth, as reading stops. */
@@ -390,6 +410,7 @@ export class H1ServerConnection implements ByteStreamSink, H1Sink<H1RequestHead>
   private close(): void {
     if (this.isClosing) return;
     this.isClosing = true;
+    this.cancelHeadTimeout?.();
     this.pipelined = undefined;
     if (this.isReadPaused) this.resume();
     this.cancelLinger = endAndLinger(this.stream, this.clock);

@@ -5,7 +5,7 @@
  * matched and its HTTP/2 field list. Both are keyed by identity of what they were computed from.
  */
 import type { FieldList } from '@weft/bytes';
-import { fieldValue } from '@weft/bytes';
+import { fieldValue, hasField } from '@weft/bytes';
 import { type H1RequestHead, stripHopByHop } from '@weft/http1';
 import { BODY_UNKNOWN, HTTP_1_0, HTTP_1_1, HTTP_2, type HttpVersion, type RequestHead } from './types.ts';
 
@@ -44,13 +44,18 @@ export class ProxyRequestHead implements RequestHead {
   }
 
   /** A copy with other fields (and authority, where given), for filters. */
-  with(changes: { fields?: Readonly<FieldList>; authority?: string | undefined; path?: string }): ProxyRequestHead {
+  with(changes: {
+    fields?: Readonly<FieldList>;
+    authority?: string | undefined;
+    isAuthorityInTarget?: boolean;
+    path?: string;
+  }): ProxyRequestHead {
     return new ProxyRequestHead({
       version: this.version,
       method: this.method,
       scheme: this.scheme,
       authority: 'authority' in changes ? changes.authority : this.authority,
-      isAuthorityInTarget: this.isAuthorityInTarget,
+      isAuthorityInTarget: changes.isAuthorityInTarget ?? this.isAuthorityInTarget,
       path: changes.path ?? this.path,
       fields: changes.fields ?? this.fields,
       bodyBytes: this.bodyBytes,
@@ -96,13 +101,23 @@ export function fromH1(head: H1RequestHead): ProxyRequestHead | undefined {
     authority: authority === '' ? undefined : authority,
     isAuthorityInTarget,
     path,
-    fields: isAuthorityInTarget && authority !== head.host ? withHost(head.fields, authority ?? '') : stripHopByHop(head.fields),
+    fields: withoutOrigProto(
+      isAuthorityInTarget && authority !== head.host ? withHost(head.fields, authority ?? '') : stripHopByHop(head.fields),
+    ),
     bodyBytes: head.bodyBytes < 0 ? BODY_UNKNOWN : head.bodyBytes,
     isAbsoluteForm: head.targetForm === 'absolute',
     // An upgrade with a body is taken for a request without offer: what of it is body and what tunnel, two parsers could read in two ways.
     upgrade: head.method === 'CONNECT' ? 'connect' : head.bodyBytes === 0 ? head.upgrade : undefined,
     isOrigProto: false,
   });
+}
+
+/** Only a proxy says `l5d-orig-proto`, and only inside HTTP/2: on HTTP/1 it is a client's attempt to be taken for one. */
+function withoutOrigProto(fields: Readonly<FieldList>): Readonly<FieldList> {
+  if (!hasField(fields, ORIG_PROTO)) return fields;
+  const kept: FieldList = [];
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] !== ORIG_PROTO) kept.push(fields[i] as string, fields[i + 1] as string);
+  return kept;
 }
 
 /** The target's authority replaces a Host that says otherwise (RFC 9112 §3.2.2), lest the application be told another name than the route. */

@@ -37,6 +37,8 @@ export interface SidecarRigOptions {
   readonly control: Readonly<Record<MeshedSide, SideControl>>;
   /** Added to the proxy's environment, or replacing what is there. */
   readonly env?: Readonly<Partial<Record<MeshedSide, Readonly<Record<string, string>>>>>;
+  /** A command, run as root, that ends by executing its further arguments: put before a side's proxy to bound it (`prlimit`, a cgroup). */
+  readonly confine?: Readonly<Partial<Record<MeshedSide, readonly string[]>>>;
 }
 
 /** Namespace of the workloads; their service accounts are the sides' names. */
@@ -121,6 +123,19 @@ export class SidecarRig {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
+  /** Process id of a side's proxy: `ip netns exec` and what follows it execute it in their own place. */
+  pid(side: MeshedSide): number {
+    const pid = this.proxies.get(side)?.pid;
+    if (pid === undefined) throw new Error(`the ${side}'s proxy was not started`);
+    return pid;
+  }
+
+  /** Private memory of a side's proxy in bytes (RssAnon). */
+  privateBytes(side: MeshedSide): number {
+    const status = readFileSync(`/proc/${this.pid(side)}/status`, 'latin1');
+    return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  }
+
   /** Ends every process and removes the namespaces and files; `WEFT_RIG_KEEP` in the environment keeps the files. */
   stop(): void {
     this.group.killAll();
@@ -138,7 +153,7 @@ export class SidecarRig {
   }
 
   private async startSide(side: MeshedSide): Promise<void> {
-    const { control, proxyMain, nodeFlags = [], env } = this.options;
+    const { control, proxyMain, nodeFlags = [], env, confine } = this.options;
     const dir = join(this.directory, side);
     const identityDir = join(dir, 'identity');
     const tokenFile = join(dir, 'token');
@@ -170,7 +185,14 @@ export class SidecarRig {
       join(this.directory, `${side}-proxy.log`),
       { ...environment, ...env?.[side] },
       'ip',
-      ...this.namespaces.exec(side, 'setpriv', `--reuid=${PROXY_UID}`, `--regid=${PROXY_UID}`, '--clear-groups'),
+      ...this.namespaces.exec(
+        side,
+        ...(confine?.[side] ?? []),
+        'setpriv',
+        `--reuid=${PROXY_UID}`,
+        `--regid=${PROXY_UID}`,
+        '--clear-groups',
+      ),
       process.execPath,
       ...nodeFlags,
       proxyMain,
