@@ -72,7 +72,7 @@ describe('golden bytes', () => {
       .flatMap((message) => message.fields)
       .filter((field) => !seen.has(field))
       .map((field) => `${field.parent.typeName}.${field.name}`);
-    expect(files.length).toBe(14);
+    expect(files.length).toBe(18);
     expect(missing).toEqual([]);
   });
 
