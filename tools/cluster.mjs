@@ -51,7 +51,7 @@ async function up() {
     flags.bare ? undefined : buildImages(),
   ]);
   const args = [...(flags.ha ? ['--ha'] : []), ...flags.set.flatMap((assignment) => ['--set', assignment])];
-  if (!flags.bare) await installMesh(new Kube(cluster), { args, images: ['cni', 'debug'], log });
+  if (!flags.bare) await installMesh(new Kube(cluster), { args, images: ['cni', 'debug', 'demo'], log });
   console.log(`\n${environmentOf(cluster)}`);
 }
 

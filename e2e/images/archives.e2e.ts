@@ -25,12 +25,19 @@ import { ARCHITECTURES, NAMES, type OpenedImage, ROOT, VERSION, archivePath, ope
 /** The proxy image goes to every node of a cluster: what a registry transfers for it, in bytes. */
 const MAX_PROXY_BYTES = 130_000_000;
 const LIBRARIES: Readonly<Record<Architecture, string>> = { amd64: '/usr/lib/x86_64-linux-gnu', arm64: '/usr/lib/aarch64-linux-gnu' };
-const USERS: Readonly<Record<string, string>> = { proxy: '2102:2102', controller: '2103:2103', cni: '65534:65534', debug: '65534:65534' };
+const USERS: Readonly<Record<string, string>> = {
+  proxy: '2102:2102',
+  controller: '2103:2103',
+  cni: '65534:65534',
+  debug: '65534:65534',
+  demo: '65534:65534',
+};
 const ENTRYPOINTS: Readonly<Record<string, readonly string[]>> = {
   proxy: ['/usr/lib/linkerd/linkerd2-proxy-identity'],
   controller: ['/usr/lib/weft/controller'],
   cni: ['/usr/lib/weft/cni-install'],
   debug: ['/usr/bin/tshark', '-l', '-p', '-i', 'any'],
+  demo: ['/usr/bin/node'],
 };
 
 interface Summary {
@@ -157,7 +164,7 @@ describe('the images together', () => {
   });
 
   it.each(ARCHITECTURES)('share the layers of Debian and Node, for %s', (architecture) => {
-    const shared = ['proxy', 'controller', 'cni'].map((name) =>
+    const shared = ['proxy', 'controller', 'cni', 'demo'].map((name) =>
       summary(name, architecture)
         .layers.slice(0, 2)
         .map(({ digest }) => digest),
@@ -178,6 +185,21 @@ describe('the images together', () => {
     }
     expect(target('/bin/sleep')).toBe('usr/bin/sleep');
     expect(text(files.get('usr/lib/linkerd/linkerd2-proxy-version.txt'))).toBe(`${VERSION}\n`);
+  });
+});
+
+describe('the image of the demonstration', () => {
+  it.each(ARCHITECTURES)('has what its manifests run, with the modules that it imports named, for %s', (architecture) => {
+    const { files, settings, archived } = openImage('demo', architecture);
+    expect(settings).toMatchObject({ WorkingDir: '/demo', Cmd: ['apps/web.mjs'] });
+    const commands = demoCommands();
+    for (const [program] of commands)
+      expect([program, lookUp(files, `/usr/bin/${program}`)]).toMatchObject([program, { type: 'file', mode: 0o755 }]);
+    const scripts = commands.flatMap(([program, script]) => (program === 'node' ? [`/demo/${script}`] : []));
+    for (const script of scripts) expect([script, lookUp(files, script)?.type]).toEqual([script, 'file']);
+    expect(text(lookUp(files, '/usr/share/doc/weft/NOTICES'))).toMatch(/@grpc\/grpc-js [^]*\nws \d/);
+    expect(JSON.stringify(archived.config)).not.toContain(ROOT);
+    expect([...files].filter(([path, entry]) => path.endsWith('.mjs') && text(entry).includes(ROOT))).toEqual([]);
   });
 });
 
@@ -209,6 +231,7 @@ describe('building again', () => {
     ['controller', ['arm64']],
     ['cni', ['amd64']],
     ['debug', ['amd64']],
+    ['demo', ['arm64']],
   ] as const)('gives the same bytes for %s', (name, architectures) => {
     const output = join(directory, 'output');
     for (const architecture of architectures) {
@@ -229,7 +252,7 @@ describe('building again', () => {
   });
 
   it.each([
-    [['nothing'], /no image nothing; there are proxy, controller, cni, debug/],
+    [['nothing'], /no image nothing; there are proxy, controller, cni, debug, demo/],
     [['--arch', 'vax'], /no architecture vax; there are amd64, arm64/],
     [['--what'], /--what/],
   ])('refuses %j', (args, expected) => {
@@ -337,4 +360,15 @@ function treeOf(root: string): string[] {
 
 function digest(contents: Uint8Array): string {
   return createHash('sha256').update(contents).digest('hex');
+}
+
+/** The commands of the demonstration's containers. */
+function demoCommands(): readonly (readonly string[])[] {
+  const directory = join(ROOT, 'examples/demo');
+  const commands = readdirSync(directory)
+    .filter((name) => name.endsWith('.yaml'))
+    .flatMap((name) => [...readFileSync(join(directory, name), 'utf8').matchAll(/command: \[([^\]]*)\]/g)])
+    .map(([, words = '']) => words.split(', '));
+  expect(commands.length).toBeGreaterThan(8);
+  return commands;
 }

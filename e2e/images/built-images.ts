@@ -8,7 +8,7 @@ import { type Architecture, type ArchivedImage, type TarEntry, readArchive, root
 export const ROOT: string = join(import.meta.dirname, '../..');
 
 /** Names of all images. */
-export const NAMES = ['proxy', 'controller', 'cni', 'debug'] as const;
+export const NAMES = ['proxy', 'controller', 'cni', 'debug', 'demo'] as const;
 
 /** Both architectures. */
 export const ARCHITECTURES: readonly Architecture[] = ['amd64', 'arm64'];

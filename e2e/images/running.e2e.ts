@@ -260,6 +260,46 @@ describe('the debug image', () => {
   });
 });
 
+describe('the image of the demonstration', () => {
+  const demo: ContainerOptions = { image: reference('demo'), capabilities: [], canGainPrivileges: false };
+  const GRPC = ['curl', '-s', '--http2-prior-knowledge', '-D', '-', '-X', 'POST', 'http://127.0.0.1:50051/demo.Feed/None'];
+
+  it.each([
+    [[], ['curl', '-sf', 'http://127.0.0.1:8080/'], /"version":"v1"/],
+    [['node', 'apps/api.mjs'], ['curl', '-sf', '--http2-prior-knowledge', 'http://127.0.0.1:8081/'], /anvil/],
+    [['node', 'apps/chat.mjs'], ['curl', '-sf', 'http://127.0.0.1:8082/'], /^ok$/m],
+    [['node', 'apps/feed.mjs'], GRPC, /^grpc-status: 12/m],
+  ])('serves with the command %j, read-only and without capabilities', async (command, request, expected) => {
+    const service = await host.start(command.length === 0 ? demo : { ...demo, command });
+    try {
+      expect(capabilitySets(service.pid)).toMatchObject({ Uid: '65534', CapEff: NO_CAPABILITIES, NoNewPrivs: '1' });
+      let answer = '';
+      await until(
+        () => (answer = host.inNamespace(...request).output) !== '',
+        () => service.output(),
+      );
+      expect(answer).toMatch(expected);
+    } finally {
+      await service.stop();
+    }
+  });
+
+  it('runs Redis as the manifest has it, and asks it', async () => {
+    const command = ['redis-server', '--bind', '0.0.0.0', '--protected-mode', 'no', '--save', '', '--appendonly', 'no'];
+    const redis = await host.start({ ...demo, command });
+    try {
+      let answer: ContainerOutcome = { status: 1, output: '' };
+      await until(
+        () => (answer = host.run({ ...demo, command: ['redis-cli', 'ping'] })).status === 0,
+        () => redis.output(),
+      );
+      expect(answer.output).toBe('PONG\n');
+    } finally {
+      await redis.stop();
+    }
+  });
+});
+
 async function until(isDone: () => boolean, output: () => string): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt += 1) {
     if (isDone()) return;

@@ -25,6 +25,7 @@ import { type ImageLayers, MissingInputError, imageLayers, missingInputs, reposi
 import { REPOSITORY_PREFIX } from './images.ts';
 import { compiler, nodeFlags } from './launcher.ts';
 import { pinnedNode } from './node-binary.ts';
+import { bundleScript } from './script-bundle.ts';
 
 /** What all images of one run share. */
 export interface BuildSettings {
@@ -138,6 +139,7 @@ async function assemble(
       user: image.user,
       entrypoint: image.entrypoint,
       ...(image.command === undefined ? {} : { command: image.command }),
+      ...(image.workingDirectory === undefined ? {} : { workingDirectory: image.workingDirectory }),
       environment: image.environment,
       labels,
     },
@@ -163,6 +165,8 @@ function imageInputs(settings: BuildSettings, image: ImageDescription, architect
     JSON.stringify(image.launchers.map(({ app }) => nodeFlags(root, app))),
     readFileSync(join(root, 'images/launcher/launcher.c')),
     ...files.flatMap((path) => [path, readFileSync(join(root, path))]),
+    // What a script imports is in its bundle.
+    ...(image.scripts ?? []).map(({ source }) => bundleScript(root, source).contents),
     ...tools,
   );
 }

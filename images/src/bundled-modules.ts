@@ -18,9 +18,13 @@ export function bundledModules(root: string, path: string): BundledModule[] {
   const map = join(root, `${path}.map`);
   if (!existsSync(map)) return [];
   const { sources } = JSON.parse(readFileSync(map, 'utf8')) as { sources: readonly string[] };
+  return modulesOfFiles(sources.map((source) => resolve(join(root, path), '..', source)));
+}
+
+/** The npm modules to which files belong, by their absolute paths; our own are left out. */
+export function modulesOfFiles(files: readonly string[]): BundledModule[] {
   const directories = new Set<string>();
-  for (const source of sources) {
-    const file = resolve(join(root, path), '..', source);
+  for (const file of files) {
     const match = /^(.*\/node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(file);
     if (match?.[1] !== undefined) directories.add(match[1]);
   }

@@ -33,6 +33,13 @@ export interface PlainFile {
   readonly source: { readonly text: string } | { readonly made: 'cni-plugin' };
 }
 
+/** A JavaScript file of the repository, put into the image as one file with all modules that it imports. */
+export interface Script {
+  readonly path: string;
+  /** Relative to the repository. */
+  readonly source: string;
+}
+
 /** One image. */
 export interface ImageDescription {
   /** Last part of the reference: `ghcr.io/weft-mesh/<name>`. */
@@ -43,6 +50,8 @@ export interface ImageDescription {
   readonly user: string;
   readonly entrypoint: readonly string[];
   readonly command?: readonly string[];
+  /** Default: `/`. */
+  readonly workingDirectory?: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly hasNode: boolean;
   readonly debian: readonly DebianFiles[];
@@ -51,6 +60,7 @@ export interface ImageDescription {
   /** Capabilities of Debian's executables, by path. */
   readonly fileCapabilities: Readonly<Record<string, readonly CapabilityName[]>>;
   readonly launchers: readonly Launcher[];
+  readonly scripts?: readonly Script[];
   readonly files: readonly PlainFile[];
 }
 

@@ -25,7 +25,7 @@ describe.each(IMAGES.map((image) => [image.name, image] as const))('the Dockerfi
     expect(only('USER')).toEqual([image.user]);
     expect(only('ENTRYPOINT').map((text) => JSON.parse(text) as unknown)).toEqual([image.entrypoint]);
     expect(only('CMD')).toEqual(image.command === undefined ? [] : [JSON.stringify(image.command)]);
-    expect(only('WORKDIR')).toEqual(['/']);
+    expect(only('WORKDIR')).toEqual([image.workingDirectory ?? '/']);
     expect(keyValues(last, 'ENV')).toEqual(image.environment);
   });
 

@@ -14,6 +14,7 @@ import { compileLauncher } from './launcher.ts';
 import { type BundledModule, bundledModules, noticesText } from './bundled-modules.ts';
 import { nodeBinary } from './node-binary.ts';
 import { RootBuilder } from './root-builder.ts';
+import { bundleScript } from './script-bundle.ts';
 
 /** What an image is built from. */
 export interface LayerInputs {
@@ -91,7 +92,8 @@ async function systemLayers(builder: RootBuilder, inputs: Pick<LayerInputs, 'roo
 export function repositoryFiles(root: string, image: ImageDescription): string[] {
   const bundles = image.launchers.flatMap((launcher) => bundleFiles(root, bundleSource(launcher)));
   const made = image.files.some(({ source }) => 'made' in source) ? PLUGIN_SOURCES : [];
-  return [...new Set([...bundles, ...made])].sort();
+  const scripts = (image.scripts ?? []).map(({ source }) => source);
+  return [...new Set([...bundles, ...made, ...scripts])].sort();
 }
 
 /** Those of them that do not exist. */
@@ -152,6 +154,11 @@ async function addApp(builder: RootBuilder, inputs: LayerInputs): Promise<Bundle
     const contents = 'text' in source ? Buffer.from(source.text.replaceAll('{version}', version)) : await cniPlugin(root, architecture);
     builder.addFile(path, mode, contents);
     if ('made' in source) for (const module of bundledModules(root, PLUGIN_BUNDLE)) modules.set(`${module.name}@${module.version}`, module);
+  }
+  for (const { path, source } of image.scripts ?? []) {
+    const bundle = bundleScript(root, source);
+    builder.addFile(path, 0o644, bundle.contents);
+    for (const module of bundle.modules) modules.set(`${module.name}@${module.version}`, module);
   }
   const sorted = [...modules.values()].sort((a, b) => (`${a.name}@${a.version}` < `${b.name}@${b.version}` ? -1 : 1));
   if (sorted.length > 0) builder.addFile('/usr/share/doc/weft/NOTICES', 0o644, Buffer.from(noticesText(sorted)));

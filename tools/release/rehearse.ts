@@ -30,7 +30,14 @@ await release();
 const first = [...registry.manifests.keys()];
 await release();
 const { version } = JSON.parse(readFileSync(join(ROOT, 'apps/proxy/package.json'), 'utf8')) as { readonly version: string };
-for (const name of ['proxy', 'controller', 'cni', 'debug', ...readdirSync(join(ROOT, 'charts')).map((chart) => `charts/${chart}`)]) {
+for (const name of [
+  'proxy',
+  'controller',
+  'cni',
+  'debug',
+  'demo',
+  ...readdirSync(join(ROOT, 'charts')).map((chart) => `charts/${chart}`),
+]) {
   const stored = registry.manifests.get(`weft-mesh/${name}:${version}`);
   if (stored === undefined) {
     problems.push(`${name}:${version} did not arrive`);

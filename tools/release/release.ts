@@ -8,6 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { IMAGES as DESCRIPTIONS } from '../../images/src/images.ts';
 import { buildGoTools, goTool } from '../go-tools.ts';
 import { pushImage } from './push-image.ts';
 import { Repository, type RegistryOptions } from './registry.ts';
@@ -15,7 +16,6 @@ import { Repository, type RegistryOptions } from './registry.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const IMAGES = join(ROOT, 'dist/images');
 const PACKAGES = join(ROOT, 'dist/charts');
-const NAMES = ['proxy', 'controller', 'cni', 'debug'];
 const ARCHITECTURES = ['amd64', 'arm64'];
 
 const { values: flags } = parseArgs({
@@ -36,7 +36,7 @@ const released: Record<string, Subject> = {};
 /** The images of this very run, with the lists of what is in them. */
 const sboms: (Subject & { readonly path: string })[] = [];
 
-for (const name of NAMES) {
+for (const { name } of DESCRIPTIONS) {
   const archives = ARCHITECTURES.map((architecture) => join(IMAGES, `${name}-${version}-${architecture}.tar`));
   const missing = archives.find((archive) => !existsSync(archive));
   if (missing !== undefined) throw new Error(`there is no ${missing}: npm run images`);

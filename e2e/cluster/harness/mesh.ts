@@ -16,7 +16,7 @@ export const MESH_NAMESPACE = 'linkerd';
 /** Images of a mesh without CNI plugin. */
 const MESH_IMAGES: readonly ImageName[] = ['proxy', 'controller'];
 
-export type ImageName = 'proxy' | 'controller' | 'cni' | 'debug';
+export type ImageName = 'proxy' | 'controller' | 'cni' | 'debug' | 'demo';
 
 export interface MeshOptions {
   /** Flags of `weft install`: `['--ha']`, `['--set', 'proxy.defaultInboundPolicy=deny']`. */

@@ -34,11 +34,6 @@ const APP_SOURCES = join(import.meta.dirname, 'app');
 /** Applications of the host's suites, with what they import: `[node, /app/server.cjs]`, `[node, /app/load.cjs, JSON]`. */
 const HOST_SOURCES = join(import.meta.dirname, '../../host/fixtures/apps');
 const HOST_APPS: readonly string[] = ['server', 'load'];
-/** The demonstration's image and its applications; `command: [node, apps/web.mjs]` in its working directory. */
-export const DEMO_IMAGE = 'ghcr.io/weft-mesh/demo:0.1.0';
-const DEMO_SOURCES = join(import.meta.dirname, '../../../examples/demo/apps');
-/** CommonJS packages in a bundle of ES modules ask for Node's own modules by `require`. */
-const REQUIRE = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 /** Programs of this machine that go into `app`, by Debian package, with the libraries that they name. */
 const APP_PROGRAMS: Readonly<Record<string, string>> = { curl: 'curl', 'redis-server': 'redis-server', 'redis-cli': 'redis-tools' };
 const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -46,7 +41,7 @@ const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export interface TestImages {
   /** Archives that a local cluster itself needs. */
   readonly system: readonly string[];
-  /** The archives of `app` and of the demonstration. */
+  /** The archive of `app`. */
   readonly others: readonly string[];
 }
 
@@ -55,7 +50,7 @@ export function makeTestImages(hasSystem: boolean): TestImages {
   const home = join(cacheDirectory(), `cluster-images-${inputDigest(hasSystem)}`);
   const images = {
     system: hasSystem ? [join(home, 'pause.tar'), join(home, 'coredns.tar')] : [],
-    others: [join(home, 'app.tar'), join(home, 'demo.tar')],
+    others: [join(home, 'app.tar')],
   };
   if (existsSync(home)) return images;
   removeOldImages();
@@ -80,13 +75,6 @@ export function makeTestImages(hasSystem: boolean): TestImages {
       layers,
       config: { Env: [PATH], Cmd: ['/bin/sh'], WorkingDir: '/app' },
       archive: join(work, 'app.tar'),
-    });
-    layers.push(demoLayer(work));
-    writeImage({
-      reference: DEMO_IMAGE,
-      layers: layers.filter((layer) => !layer.endsWith('/sources')),
-      config: { Env: [PATH], Cmd: ['/bin/sh'], WorkingDir: '/demo', User: '65534:65534' },
-      archive: join(work, 'demo.tar'),
     });
     for (const layer of layers) rmSync(layer, { recursive: true });
     if (!existsSync(home)) renameSync(work, home);
@@ -113,8 +101,7 @@ function inputDigest(hasSystem: boolean): string {
   const sources = readdirSync(APP_SOURCES).sort();
   for (const file of [import.meta.filename, join(import.meta.dirname, 'archive.ts'), ...sources.map((name) => join(APP_SOURCES, name))])
     hash.update(`${basename(file)}\0`).update(readFileSync(file));
-  for (const directory of [HOST_SOURCES, DEMO_SOURCES])
-    for (const name of readdirSync(directory).toSorted()) hash.update(`${name}\0`).update(readFileSync(join(directory, name)));
+  for (const name of readdirSync(HOST_SOURCES).toSorted()) hash.update(`${name}\0`).update(readFileSync(join(HOST_SOURCES, name)));
   for (const program of ['busybox', ...Object.keys(APP_PROGRAMS)]) {
     const { size, mtimeMs } = statSync(programPath(program));
     hash.update(`${program} ${size} ${mtimeMs}`);
@@ -165,23 +152,6 @@ function sourceLayer(work: string): string {
     outExtension: { '.js': '.cjs' },
     outdir: join(root, 'app'),
     // The frames of a WebSocket can be masked without them.
-    external: ['bufferutil', 'utf-8-validate'],
-    logLevel: 'error',
-  });
-  return root;
-}
-
-function demoLayer(work: string): string {
-  const root = join(work, 'demo');
-  const apps = readdirSync(DEMO_SOURCES).filter((name) => name.endsWith('.mjs') && !name.endsWith('-contract.mjs'));
-  buildSync({
-    entryPoints: apps.map((name) => join(DEMO_SOURCES, name)),
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    outExtension: { '.js': '.mjs' },
-    outdir: join(root, 'demo/apps'),
-    banner: { js: REQUIRE },
     external: ['bufferutil', 'utf-8-validate'],
     logLevel: 'error',
   });
