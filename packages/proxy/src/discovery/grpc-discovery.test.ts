@@ -158,8 +158,140 @@ describe('outbound discovery', () => {
         },
       },
     ]);
+    // What might be a Service that the control plane does not know yet is asked for again; a pod that it knows is not.
+    world.loop.advance(150);
+    const again = world.policy.calls.slice(2).map((call) => fromBinary(TrafficSpecSchema, call.request).target.value);
+    expect(again).toHaveLength(status === GRPC_NOT_FOUND ? 1 : 0);
+    if (status !== GRPC_NOT_FOUND) return;
+    expect(again).toMatchObject([{ port: 80 }]);
+    world.policy.last.send(OutboundPolicySchema, POLICY);
+    expect(fallback.values.map(({ policy }) => policy.meta.kind)).toEqual(['default', 'resource']);
+  });
+
+  it('asks again for a destination that was refused, once its refusal is old', () => {
+    const world = open();
+    const first = watchOutbound(world);
+    world.policy.last.end(GRPC_FAILED_PRECONDITION);
+    world.loop.advance(4000);
+    const second = watchOutbound(world);
+    expect([first.failures.length, second.failures.length, world.policy.calls.length]).toEqual([1, 1, 1]);
     world.loop.advance(1000);
-    expect(world.policy.calls).toHaveLength(2);
+    const third = watchOutbound(world);
+    world.destination.last.send(ProfileSchema, PROFILE);
+    world.policy.last.send(OutboundPolicySchema, POLICY);
+    expect([third.failures.length, third.values.length, world.policy.calls.length]).toEqual([0, 1, 2]);
+    // Those who leave the refused one do not take the new one with them.
+    first.unwatch();
+    second.unwatch();
+    world.loop.advance(10_000);
+    world.policy.last.send(OutboundPolicySchema, POLICY);
+    expect(third.values).toHaveLength(2);
+  });
+
+  const SPLIT: typeof PROFILE = {
+    ...PROFILE,
+    dstOverrides: [
+      { authority: 'one.ns.svc.cluster.local.:80', weight: 3 },
+      { authority: 'two.ns.svc.cluster.local:80', weight: 1 },
+      { authority: 'none.ns.svc.cluster.local:80', weight: 0 },
+    ],
+  };
+
+  it('[LB-04] follows the split of a profile before the policy, and the policy again when the split is gone', () => {
+    const world = open();
+    const { values } = watchOutbound(world);
+    world.policy.last.send(OutboundPolicySchema, POLICY);
+    world.destination.last.send(ProfileSchema, SPLIT);
+    world.destination.last.send(ProfileSchema, PROFILE);
+    expect(values).toMatchObject([
+      {
+        canonical: 'svc.ns.svc.cluster.local:80',
+        policy: {
+          protocol: 'detect',
+          meta: { resource: { name: 'svc' } },
+          http1: [
+            {
+              rules: [
+                {
+                  backends: {
+                    kind: 'randomAvailable',
+                    backends: [
+                      { weight: 3, backend: { target: { path: 'one.ns.svc.cluster.local:80' }, meta: { resource: { name: 'one' } } } },
+                      { weight: 1, backend: { target: { path: 'two.ns.svc.cluster.local:80' } } },
+                    ],
+                  },
+                },
+              ],
+            },
+          ],
+          opaque: [{ rules: [{ backends: { kind: 'randomAvailable' } }] }],
+        },
+      },
+      { canonical: undefined, policy: { http1: [] } },
+    ]);
+  });
+
+  function watchNamed(world: ReturnType<typeof open>, name: string, use: 'ingress' | 'gateway') {
+    const values: OutboundTarget[] = [];
+    const failures: string[] = [];
+    world.discovery.named(name, 80, use).watch(
+      (value) => values.push(value),
+      (message) => failures.push(message),
+    );
+    return { values, failures };
+  }
+
+  it('[IN-02] looks an ingress’s destination up by its name', () => {
+    const world = open();
+    const { values } = watchNamed(world, 'svc.ns.svc.cluster.local', 'ingress');
+    expect(fromBinary(GetDestinationSchema, world.destination.last.request).path).toBe('svc.ns.svc.cluster.local:80');
+    expect(fromBinary(TrafficSpecSchema, world.policy.last.request).target).toEqual({
+      case: 'authority',
+      value: 'svc.ns.svc.cluster.local:80',
+    });
+    world.destination.last.send(ProfileSchema, PROFILE);
+    world.policy.last.send(OutboundPolicySchema, POLICY);
+    expect(values).toMatchObject([{ policy: { meta: { resource: { name: 'svc' } } }, canonical: undefined }]);
+  });
+
+  it('[LB-18] [LB-19] asks for no profile of names outside of the suffixes, unless everything is one', () => {
+    const world = open();
+    const { values, failures } = watchNamed(world, 'httpbin.org', 'ingress');
+    expect(world.destination.calls).toHaveLength(0);
+    world.policy.last.end(GRPC_NOT_FOUND);
+    expect([values.length, failures]).toEqual([0, ['nothing is known of httpbin.org:80']]);
+    const outside = open({ DESTINATION_PROFILE_SUFFIXES: '.' });
+    watchNamed(outside, 'httpbin.org', 'ingress');
+    expect(outside.destination.calls).toHaveLength(1);
+  });
+
+  it.each([GRPC_NOT_FOUND, GRPC_UNIMPLEMENTED, GRPC_INVALID_ARGUMENT])(
+    '[MC-05] goes by the profile alone for a gateway, whatever the policy says (status %i)',
+    (status) => {
+      const world = open();
+      const { values, failures } = watchNamed(world, 'svc.ns.svc.cluster.local', 'gateway');
+      world.destination.last.send(ProfileSchema, PROFILE);
+      world.policy.last.end(status);
+      expect(failures).toEqual([]);
+      expect(values).toMatchObject([
+        {
+          canonical: 'svc.ns.svc.cluster.local:80',
+          policy: { http2: [{ rules: [{ backends: { backends: [{ target: { path: 'svc.ns.svc.cluster.local:80' } }] } }] }] },
+        },
+      ]);
+    },
+  );
+
+  it('[MC-05] refuses a gateway’s name that has no profile', () => {
+    const world = open();
+    const { failures } = watchNamed(world, 'svc.ns.svc.cluster.local', 'gateway');
+    world.destination.last.end(GRPC_INVALID_ARGUMENT, 'no such name');
+    expect(failures).toEqual(['no such name']);
+    const empty = open();
+    const other = watchNamed(empty, 'svc.ns.svc.cluster.local', 'gateway');
+    empty.destination.last.send(ProfileSchema, {});
+    empty.policy.last.end(GRPC_NOT_FOUND);
+    expect(other.failures).toEqual(['the profile names no service']);
   });
 
   it('keeps a policy that was there, and asks again, when a restarted control plane does not know it', () => {
@@ -301,12 +433,15 @@ describe('endpoint resolutions', () => {
     expect(world.warnings).toHaveLength(2);
   });
 
-  it('end where the control plane rejects the name', () => {
+  it('let go of all endpoints where the control plane rejects the name, and ask again', () => {
     const world = open();
-    resolve(world);
+    const { updates } = resolve(world);
+    world.destination.last.send(UpdateSchema, add(1, 2));
     world.destination.last.end(GRPC_INVALID_ARGUMENT);
-    world.loop.advance(100_000);
-    expect(world.destination.calls).toHaveLength(1);
+    world.loop.advance(200);
+    expect(world.destination.calls).toHaveLength(2);
+    world.destination.last.send(UpdateSchema, add(3));
+    expect(ports(updates)).toEqual(['=1,2-', '=-', '=3-']);
   });
 });
 

@@ -6,26 +6,19 @@
  */
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { parseCidr } from '@weft/authz';
-import { DestinationProfileSchema, GetDestinationSchema, UpdateSchema } from '@weft/proto/destination';
+import { GetDestinationSchema, UpdateSchema } from '@weft/proto/destination';
 import { PortSpecSchema, ServerSchema } from '@weft/proto/inbound';
-import { OutboundPolicySchema, TrafficSpecSchema } from '@weft/proto/outbound';
 import { IPAddressSchema, IPv6Schema, TcpAddressSchema } from '@weft/proto/net';
-import type { EndpointAddress, InboundPolicy, OutboundPolicy, Profile } from '@weft/routing';
+import type { EndpointAddress, InboundPolicy } from '@weft/routing';
 import type { SocketAddress } from '@weft/net';
 import type { ProxyConfig } from '../config/types.ts';
 import type { ControlStreamLimits } from '../config/types.ts';
-import {
-  GRPC_FAILED_PRECONDITION,
-  GRPC_INVALID_ARGUMENT,
-  GRPC_NOT_FOUND,
-  GRPC_UNIMPLEMENTED,
-  type GrpcCaller,
-} from '../control/grpc-client.ts';
+import { GRPC_FAILED_PRECONDITION, GRPC_INVALID_ARGUMENT, type GrpcCaller } from '../control/grpc-client.ts';
 import { WatchStream } from '../control/watch-stream.ts';
 import type { Clock } from '../runtime.ts';
 import { builtInPolicy, inboundPolicy } from './translate-inbound.ts';
-import { INVALID_POLICY, outboundPolicy, syntheticPolicy } from './translate-outbound.ts';
-import { endpointUpdate, profileOf } from './translate-endpoint.ts';
+import { type OutboundLookupDeps, type OutboundSpec, openOutboundLookup } from './outbound-lookup.ts';
+import { endpointUpdate } from './translate-endpoint.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate, OutboundTarget, Watched } from './types.ts';
 import { WatchedValue } from './watched-value.ts';
 
@@ -33,6 +26,11 @@ import { WatchedValue } from './watched-value.ts';
 const MAX_IDLE_ENTRIES = 1000;
 /** How long a connection waits for the first policy of a port before the default applies; then it fails closed (corrections §5.4). */
 const INBOUND_POLICY_WAIT_MS = 10_000;
+/**
+ * The same for ports that the environment names, whose policy is asked for at the start: if none comes, the default policy of the environment
+ * applies until one does (§5.4, features AZ-14). The wait lets a policy that denies win over a default that does not.
+ */
+const DECLARED_PORT_POLICY_WAIT_MS = 1000;
 
 export interface GrpcDiscoveryDeps {
   readonly config: ProxyConfig;
@@ -59,23 +57,41 @@ export class GrpcDiscovery implements Discovery {
   private readonly inbounds = new Map<number, Entry<InboundPolicy>>();
   private readonly resolutions = new Map<string, SharedResolution>();
   private readonly profileNetworks: readonly ((ip: string) => boolean)[];
+  private readonly lookup: OutboundLookupDeps;
 
   constructor(deps: GrpcDiscoveryDeps) {
     this.deps = deps;
+    this.lookup = { ...deps, limits: (channel) => this.limits(channel) };
     this.profileNetworks = deps.config.profileNetworks.map((text) => networkTest(text));
   }
 
   /** Opens the watches of ports that are known from the start (§5.2). */
   start(): void {
     const { config } = this.deps;
-    for (const port of new Set([...config.inboundPorts, config.adminListen.port])) this.inbound(port).watch(() => {});
+    // A gateway is authorized by the policy of the port that it listens on.
+    const own = config.gatewaySuffixes.length > 0 ? [config.inboundListen.port] : [];
+    for (const port of new Set([...config.inboundPorts, config.adminListen.port, ...own])) this.inbound(port).watch(() => {});
   }
 
   outbound(origDst: SocketAddress): Watched<OutboundTarget> {
-    const key = `${origDst.ip}|${origDst.port}`;
-    return this.entry(this.outbounds, key, this.deps.config.outbound.discoveryIdleTimeoutMs, this.deps.policy, (watched) =>
-      this.openOutbound(origDst, watched),
-    );
+    return this.outboundEntry(`${origDst.ip}|${origDst.port}`, () => ({
+      path: addressText(origDst),
+      address: origDst,
+      traffic: { case: 'addr', value: tcpAddress(origDst) },
+      isProfileEligible: this.isProfileEligible(origDst.ip),
+      kind: 'address',
+    }));
+  }
+
+  named(name: string, port: number, use: 'ingress' | 'gateway'): Watched<OutboundTarget> {
+    const path = `${name}:${port}`;
+    return this.outboundEntry(`${use}|${path}`, () => ({
+      path,
+      address: { ip: name, port },
+      traffic: { case: 'authority', value: path },
+      isProfileEligible: use === 'gateway' || hasSuffix(name, this.deps.config.profileSuffixes),
+      kind: use === 'gateway' ? 'gateway' : 'name',
+    }));
   }
 
   inbound(port: number): Watched<InboundPolicy> {
@@ -104,6 +120,18 @@ export class GrpcDiscovery implements Discovery {
     for (const shared of this.resolutions.values()) shared.close();
   }
 
+  /** A lookup that was refused is made anew for who asks later: refusals can be those of a control plane that had just started. */
+  private outboundEntry(key: string, describe: () => OutboundSpec): Watched<OutboundTarget> {
+    const idleMs = this.deps.config.outbound.discoveryIdleTimeoutMs;
+    const existing = this.outbounds.get(key);
+    if (existing?.watched.failedMs !== undefined && this.deps.clock.now() - existing.watched.failedMs >= idleMs) {
+      existing.cancelIdle?.();
+      existing.close();
+      this.outbounds.delete(key);
+    }
+    return this.entry(this.outbounds, key, idleMs, this.deps.policy, (watched) => openOutboundLookup(describe(), watched, this.lookup));
+  }
+
   private entry<K, T>(
     map: Map<K, Entry<T>>,
     key: K,
@@ -123,8 +151,9 @@ export class GrpcDiscovery implements Discovery {
       map.delete(key);
       entry.close();
     };
-    const watched = new WatchedValue<T>((count) => {
+    const watched = new WatchedValue<T>(this.deps.clock.now, (count) => {
       entry.isIdle = count === 0;
+      if (map.get(key) !== entry) return;
       entry.cancelIdle?.();
       entry.cancelIdle = count === 0 ? this.deps.clock.after(idleMs, evict) : undefined;
     });
@@ -133,88 +162,6 @@ export class GrpcDiscovery implements Discovery {
     const close = open(watched);
     entry.close = close;
     return watched;
-  }
-
-  private openOutbound(origDst: SocketAddress, watched: WatchedValue<OutboundTarget>): () => void {
-    const { config, clock, destination, policy, log } = this.deps;
-    let profile: Profile | undefined;
-    let hasProfile = !this.isProfileEligible(origDst.ip);
-    let found: OutboundPolicy | 'none' | undefined;
-    const publish = (): void => {
-      if (!hasProfile || found === undefined) return;
-      watched.set({ origDst, policy: found === 'none' ? syntheticPolicy(origDst, profile) : found, profile });
-    };
-    const backoff = config.outbound.connectBackoff;
-    const profiles = hasProfile
-      ? undefined
-      : new WatchStream({
-          channel: destination,
-          path: '/io.linkerd.proxy.destination.Destination/GetProfile',
-          request: toBinary(
-            GetDestinationSchema,
-            create(GetDestinationSchema, { path: addressText(origDst), contextToken: config.destinationContext }),
-          ),
-          limits: this.limits(destination),
-          backoff,
-          clock,
-          onMessage: (message) => {
-            try {
-              profile = profileOf(fromBinary(DestinationProfileSchema, message));
-            } catch (error) {
-              log.warn('invalid profile', { error: String(error) });
-            }
-            hasProfile = true;
-            publish();
-          },
-          shouldRetry: (status) => {
-            if (status !== GRPC_INVALID_ARGUMENT && status !== GRPC_FAILED_PRECONDITION) return true;
-            hasProfile = true;
-            publish();
-            return false;
-          },
-        });
-    const policies = new WatchStream({
-      channel: policy,
-      path: '/io.linkerd.proxy.outbound.OutboundPolicies/Watch',
-      request: toBinary(
-        TrafficSpecSchema,
-        create(TrafficSpecSchema, { sourceWorkload: config.policyWorkload, target: { case: 'addr', value: tcpAddress(origDst) } }),
-      ),
-      limits: this.limits(policy),
-      backoff,
-      clock,
-      onMessage: (message) => {
-        try {
-          found = outboundPolicy(fromBinary(OutboundPolicySchema, message));
-        } catch (error) {
-          log.warn('invalid outbound policy', { addr: addressText(origDst), error: String(error) });
-          found = INVALID_POLICY;
-        }
-        publish();
-      },
-      shouldRetry: (status, message) => {
-        switch (status) {
-          case GRPC_INVALID_ARGUMENT:
-          case GRPC_FAILED_PRECONDITION:
-            watched.fail(message);
-            return false;
-          case GRPC_NOT_FOUND:
-          case GRPC_UNIMPLEMENTED:
-            // A policy that was there once stays in force, and is asked for again: a control plane that has just started may not know the
-            // Service yet. Otherwise the made-up one serves and no more is asked.
-            if (found !== undefined && found !== 'none') return true;
-            found = 'none';
-            publish();
-            return false;
-          default:
-            return true;
-        }
-      },
-    });
-    return () => {
-      profiles?.close();
-      policies.close();
-    };
   }
 
   private openInbound(port: number, watched: WatchedValue<InboundPolicy>): () => void {
@@ -229,11 +176,16 @@ export class GrpcDiscovery implements Discovery {
     };
     // The pod of the identity service: every other proxy, that of the policy service too, needs its certificate from here first, so this
     // one begins with the default policy (§5.4). Waiting would be a circle that nobody leaves.
-    if (config.identityService.identity === undefined) useDefault();
+    if (config.identityService !== undefined && config.identityService.identity === undefined) useDefault();
     // While the control plane does not answer, connections wait a bounded time, then the port is closed to all but what a default allows
     // everybody: fail closed means deny, since the real policy may deny.
-    const cancelWait = clock.after(INBOUND_POLICY_WAIT_MS, () => {
+    const isDeclared = port === config.adminListen.port || config.inboundPorts.includes(port);
+    const cancelWait = clock.after(isDeclared ? DECLARED_PORT_POLICY_WAIT_MS : INBOUND_POLICY_WAIT_MS, () => {
       if (watched.current !== undefined) return;
+      if (isDeclared) {
+        useDefault();
+        return;
+      }
       log.warn('no policy for an inbound port yet: connections are denied until the control plane answers', { port });
       isStandIn = true;
       watched.set(builtInPolicy('deny', config.clusterNetworks, config.inboundOpaquePorts.has(port)));
@@ -318,7 +270,10 @@ class SharedResolution {
       shouldRetry: (status, text) => {
         if (status !== GRPC_INVALID_ARGUMENT && status !== GRPC_FAILED_PRECONDITION) return true;
         deps.log.info('discovery rejected', { path, error: text });
-        return false;
+        // Whoever has these addresses now, the control plane does not vouch for them any more. It is asked again, with back-off.
+        this.isFresh = true;
+        this.apply({ isReset: true, add: [], remove: [] });
+        return true;
       },
     });
   }
@@ -361,6 +316,19 @@ class SharedResolution {
     for (const gone of update.remove) this.endpoints.delete(`${gone.ip}|${gone.port}`);
     for (const subscriber of [...this.subscribers]) subscriber(update);
   }
+}
+
+/** Whether a name is one of the suffixes or ends with one; '' = everything (the root). */
+export function hasSuffix(name: string, suffixes: readonly string[]): boolean {
+  const bare = withoutDot(name.toLowerCase());
+  return suffixes.some((suffix) => {
+    const end = withoutDot(suffix.toLowerCase());
+    return end === '' || bare === end || bare.endsWith(`.${end}`);
+  });
+}
+
+function withoutDot(name: string): string {
+  return name.endsWith('.') ? name.slice(0, -1) : name;
 }
 
 function networkTest(text: string): (ip: string) => boolean {

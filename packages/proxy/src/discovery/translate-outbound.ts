@@ -82,12 +82,15 @@ export function outboundPolicy(message: ProtoPolicy): OutboundPolicy {
   }
 }
 
-/** What stands in where the control plane knows no policy: the profile's endpoint, else the original destination in plaintext. */
-export function syntheticPolicy(origDst: SocketAddress, profile: Profile | undefined): OutboundPolicy {
+/**
+ * What stands in where the control plane knows no policy: the profile's endpoint (under the name `endpointName`), else the original destination in
+ * plaintext.
+ */
+export function syntheticPolicy(origDst: SocketAddress, profile: Profile | undefined, endpointName = 'endpoint'): OutboundPolicy {
   const endpoint = profile?.endpoint;
   return endpoint === undefined
     ? forwardPolicy({ kind: 'default', name: 'fallback' }, { ...PLAIN, ip: origDst.ip, port: origDst.port })
-    : forwardPolicy({ kind: 'default', name: 'endpoint' }, endpoint);
+    : forwardPolicy({ kind: 'default', name: endpointName }, endpoint);
 }
 
 const PLAIN: EndpointAddress = {

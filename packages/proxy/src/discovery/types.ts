@@ -19,9 +19,12 @@ export interface Watched<T> {
 
 /** What is known of an outbound original destination (proxy-contract §5.3). */
 export interface OutboundTarget {
+  /** What was dialled; where a name was asked for, `ip` is the name. */
   readonly origDst: SocketAddress;
   readonly policy: OutboundPolicy;
   readonly profile: Profile | undefined;
+  /** `name:port` of the service whose profile routes the requests (`l5d-dst-canonical`, §4.4); undefined where the policy does. */
+  readonly canonical: string | undefined;
 }
 
 /** Changes of a balancer's endpoints. `isReset` = this list replaces all earlier ones. */
@@ -38,6 +41,10 @@ export interface EndpointResolution {
 export interface Discovery {
   /** Cached by address; evicted when unwatched for the idle time and the control plane is reachable. */
   outbound(origDst: SocketAddress): Watched<OutboundTarget>;
+  /**
+   * A target by name, for an ingress (`l5d-dst-override`, §2.4) or a gateway (§2.5), cached like those by address. Refused where nothing is known of it.
+   */
+  named(name: string, port: number, use: 'ingress' | 'gateway'): Watched<OutboundTarget>;
   /** Cached by port; `InboundPolicy` of the default policy comes at once only where §5.4 and corrections.md allow. */
   inbound(port: number): Watched<InboundPolicy>;
   /** Destination.Get for `name:port`; kept open until closed. The current state comes first, as a reset. */

@@ -4,12 +4,16 @@ import type { Watched } from './types.ts';
 
 export class WatchedValue<T> implements Watched<T> {
   current: T | undefined = undefined;
+  /** When it was refused, on the clock of `now`. */
+  failedMs: number | undefined = undefined;
   private failure: string | undefined = undefined;
+  private readonly now: () => number;
   private readonly watchers = new Set<{ onValue: (value: T) => void; onFail: ((message: string) => void) | undefined }>();
   private readonly onWatchers: (count: number) => void;
 
   /** `onWatchers` hears how many watch, after each change. */
-  constructor(onWatchers: (count: number) => void) {
+  constructor(now: () => number, onWatchers: (count: number) => void) {
+    this.now = now;
     this.onWatchers = onWatchers;
   }
 
@@ -26,6 +30,8 @@ export class WatchedValue<T> implements Watched<T> {
 
   set(value: T): void {
     this.current = value;
+    this.failure = undefined;
+    this.failedMs = undefined;
     for (const watcher of [...this.watchers]) watcher.onValue(value);
   }
 
@@ -33,6 +39,7 @@ export class WatchedValue<T> implements Watched<T> {
   fail(message: string): void {
     if (this.current !== undefined) return;
     this.failure = message;
+    this.failedMs = this.now();
     for (const watcher of [...this.watchers]) watcher.onFail?.(message);
   }
 }

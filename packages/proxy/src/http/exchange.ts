@@ -35,6 +35,8 @@ export abstract class Exchange implements RequestSink, ResponseSink {
   protected trailers: Readonly<FieldList> | undefined = undefined;
   /** Nothing of the request's body has gone out: it may be dispatched anew. */
   protected isReplayable = true;
+  /** A connection that had been used before has failed this request. */
+  wantsFresh = false;
   private client: ClientStream | undefined = undefined;
   private held: ByteQueue | undefined = undefined;
   private heldTrailers: Readonly<FieldList> | undefined = undefined;
@@ -206,7 +208,10 @@ export abstract class Exchange implements RequestSink, ResponseSink {
   onResponseFail(failure: ClientFailure): void {
     if (this.isFinished) return;
     this.client = undefined;
-    if (!this.isResponseStarted && failure.isUnprocessed && this.isReplayable && this.redispatch(failure)) return;
+    if (!this.isResponseStarted && failure.isUnprocessed && this.isReplayable) {
+      this.wantsFresh ||= failure.kind === 'closed';
+      if (this.redispatch(failure)) return;
+    }
     if (this.isResponseStarted) {
       if (failure.kind === 'reset') this.breakOff(undefined, failure.h2Code, failure);
       else this.breakOff(this.mapFailure(failure), CANCEL, failure);

@@ -20,6 +20,7 @@ export type ProxyErrorKind =
   | 'rate-limited'
   | 'loop'
   | 'route-not-found'
+  | 'gateway-domain-invalid'
   | 'redirect'
   | 'injected';
 
@@ -52,6 +53,7 @@ const RENDERINGS: Readonly<Record<ProxyErrorKind, Rendering>> = {
   'rate-limited': { status: 429, grpcStatus: 8, mustClose: false },
   loop: { status: 508, grpcStatus: 10, mustClose: false },
   'route-not-found': { status: 404, grpcStatus: 5, mustClose: false },
+  'gateway-domain-invalid': { status: 404, grpcStatus: 5, mustClose: false },
   redirect: { status: 301, grpcStatus: 5, mustClose: false },
   injected: { status: 500, grpcStatus: 9, mustClose: false },
 };
@@ -71,6 +73,8 @@ export function errorLabel(kind: ProxyErrorKind): string | undefined {
       return 'i/o';
     case 'loop':
       return 'gateway loop';
+    case 'gateway-domain-invalid':
+      return 'gateway domain invalid';
     case 'unexpected':
     case 'no-dispatcher':
       return 'unexpected';

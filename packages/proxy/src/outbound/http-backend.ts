@@ -41,6 +41,8 @@ export class HttpBackend implements HttpEndpointOwner {
   private readonly resolution: EndpointResolution | undefined;
   private readonly series: BalancerSeries | undefined;
   private queue: Dispatchable[] = [];
+  /** Removed by the update in progress. */
+  private readonly leaving: HttpEndpoint[] = [];
   private isShut = false;
   private isClosed = false;
   private cancelFailfast: (() => void) | undefined = undefined;
@@ -107,7 +109,7 @@ export class HttpBackend implements HttpEndpointOwner {
     this.resolution?.close();
     this.cancelFailfast?.();
     this.cancelFailfast = undefined;
-    for (const endpoint of this.endpoints.values()) endpoint.close();
+    for (const endpoint of this.endpoints.values()) endpoint.close('backend');
     this.endpoints.clear();
     this.series?.close();
     for (const exchange of this.queue.splice(0)) exchange.rescue({ kind: 'load-shed', message: 'service unavailable' });
@@ -125,6 +127,8 @@ export class HttpBackend implements HttpEndpointOwner {
       const endpoint = this.endpoints.get(name);
       if (endpoint !== undefined) this.remove(name, endpoint);
     }
+    // Closed when the whole update is in force: the requests that wait there go to endpoints that stay.
+    for (const endpoint of this.leaving.splice(0)) endpoint.close('removed');
     if (this.balancer.readyCount() > 0) this.open();
     this.updateSeries();
   }
@@ -156,7 +160,7 @@ export class HttpBackend implements HttpEndpointOwner {
   private remove(name: string, endpoint: HttpEndpoint): void {
     this.endpoints.delete(name);
     this.balancer.remove(endpoint);
-    endpoint.close();
+    this.leaving.push(endpoint);
   }
 
   /**

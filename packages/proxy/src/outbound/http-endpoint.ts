@@ -58,6 +58,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   readonly transport: Transport;
   readonly mode: 'h1' | 'h2';
   readonly load: PeakEwma;
+  /** What requests through this endpoint are addressed to instead of their own authority. */
+  readonly authorityOverride: string | undefined;
   /** Requests in flight, for the balancer's cost. */
   pending = 0;
   isReady: boolean;
@@ -75,7 +77,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   private isClosed = false;
   private cancelTimer: (() => void) | undefined = undefined;
   private cancelReaper: (() => void) | undefined = undefined;
-  private readonly pendingConnects = new Set<PendingConnection>();
+  /** Connects of HTTP/1, each for one request. */
+  private readonly pendingConnects = new Map<PendingConnection, Dispatchable>();
   /** Why the last connect failed, for error texts. */
   lastError: ClientFailure | undefined = undefined;
 
@@ -86,6 +89,7 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     this.options = options;
     this.clock = options.clock;
     this.load = options.ewma;
+    this.authorityOverride = transport.isLocal ? undefined : transport.address.authorityOverride;
     this.backoff = createBackoffState(options.backoff, options.clock.random);
     this.isReady = mode === 'h1';
   }
@@ -113,8 +117,11 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     this.pending -= 1;
   }
 
-  /** Removed from discovery: takes no new requests, lets those in flight finish. */
-  close(): void {
+  /**
+   * Takes no new requests, lets those in flight finish. `removed` = discovery has taken the address back; `backend` = nothing is known against the
+   * address, so connects under way may still serve.
+   */
+  close(why: 'removed' | 'backend'): void {
     this.isClosed = true;
     this.isReady = false;
     this.cancelTimer?.();
@@ -124,6 +131,14 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     for (const connection of [...this.h2Connections]) connection.close();
     for (const connection of this.idleH1.splice(0)) connection.close();
     const waiting = this.waiting.splice(0);
+    // A connect that is still under way is not waited for: the address may by now be somebody else's.
+    if (why === 'removed') {
+      for (const [pending, exchange] of this.pendingConnects) {
+        pending.cancel();
+        waiting.push(exchange);
+      }
+      this.pendingConnects.clear();
+    }
     for (const exchange of waiting) exchange.onResponseFail(GONE);
   }
 
@@ -252,7 +267,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   }
 
   private dispatchH1(exchange: Dispatchable): void {
-    const mayReuse = exchange.head.upgrade === undefined && exchange.head.version !== HTTP_1_0;
+    // After an idle connection that had died, the others may have died with it.
+    const mayReuse = exchange.head.upgrade === undefined && exchange.head.version !== HTTP_1_0 && !exchange.wantsFresh;
     const idle = mayReuse ? this.idleH1.pop() : undefined;
     if (idle !== undefined) {
       this.send(idle, exchange);
@@ -271,7 +287,7 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
         exchange.onResponseFail(failure);
       },
     });
-    this.pendingConnects.add(pending);
+    this.pendingConnects.set(pending, exchange);
   }
 
   private adopt(stream: ByteStream, exchange: Dispatchable): void {

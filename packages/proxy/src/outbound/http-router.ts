@@ -52,6 +52,7 @@ interface KnownRoute {
 
 /** The application may say whom it wants to reach (proxy-contract §3.7); the field is for us alone. */
 const REQUIRE_ID = 'l5d-require-id';
+const DST_CANONICAL = 'l5d-dst-canonical';
 
 export class HttpRouter {
   private readonly deps: HttpRouterDeps;
@@ -64,6 +65,8 @@ export class HttpRouter {
   private matchedPrefix = 0;
   private matchedHead: ProxyRequestHead | undefined = undefined;
   private requiredId: string | undefined = undefined;
+  /** `l5d-dst-canonical` of requests that a profile routes. */
+  private canonical: string | undefined = undefined;
 
   constructor(isH2: boolean, deps: HttpRouterDeps) {
     this.isH2 = isH2;
@@ -73,6 +76,7 @@ export class HttpRouter {
   /** Takes on a snapshot. */
   update(target: OutboundTarget): void {
     const { policy } = target;
+    this.canonical = target.canonical;
     const kept = new Map<string, HttpBackend>();
     const rules = new Map<object, BoundRule>();
     this.invalid = policy.protocol === 'invalid' ? 'invalid policy' : undefined;
@@ -162,6 +166,7 @@ export class HttpRouter {
     let head = required === undefined ? received : received.with({ fields: without(received.fields, REQUIRE_ID) });
     // A request that names no host is for the address that was dialled (vectors: HTTP/1.0 without Host).
     if (head.authority === undefined) head = head.with({ authority: this.deps.exchange.logical });
+    if (this.canonical !== undefined) head = head.with({ fields: [...without(head.fields, DST_CANONICAL), DST_CANONICAL, this.canonical] });
     const found = this.table?.match(head.method, head.authority, head.path, head.fields as string[]);
     const rule = found === undefined ? undefined : this.rules.get(found.rule);
     this.matchedPrefix = found?.pathLength ?? 0;

@@ -18,8 +18,10 @@ import type { Dispatchable, HttpEndpoint } from './http-endpoint.ts';
 import { responseFilters } from './route-filters.ts';
 import type { Filter } from '@weft/routing';
 
-/** Endpoints tried for one request before giving up; each earlier one did certainly not process it. */
+/** Endpoints tried for one request before giving up, and while it is still young; each earlier one did certainly not process it. */
 const MAX_DISPATCHES = 4;
+const MAX_QUICK_DISPATCHES = 16;
+const QUICK_MS = 3000;
 /**
  * Round-trip time in milliseconds that an endpoint is taken to have once its proxy could not reach the application: such answers are quick, and
  * would otherwise draw requests to a pod that is going.
@@ -49,6 +51,9 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   private endpointSeries: EndpointSeries | undefined = undefined;
   private readonly startedMs: number;
   private dispatchedMs = 0;
+  /** Authority that an endpoint put in place of the request's, and the head before that. */
+  private override: string | undefined = undefined;
+  private ownHead: ProxyRequestHead | undefined = undefined;
   private dispatches = 0;
 
   constructor(
@@ -91,6 +96,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   onBound(endpoint: HttpEndpoint): void {
     this.endpoint?.release();
     this.endpoint = endpoint;
+    if (endpoint.authorityOverride !== this.override) this.overrideAuthority(endpoint.authorityOverride);
     // HTTP/1.0 may come without Host; as HTTP/2 it needs an authority all the same (§4.3: the original destination).
     if (endpoint.mode === 'h2' && this.head.authority === undefined && this.head.version !== HTTP_2) {
       this.head = this.head.with({ authority: this.deps.logical });
@@ -100,6 +106,13 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     this.endpointSeries = series;
     series.requests.value += 1;
     this.routeSeries?.backendRequest(this.backend?.backend);
+  }
+
+  /** The endpoint is the gateway of another cluster, which knows the service by another name (§4.4). */
+  private overrideAuthority(authority: string | undefined): void {
+    this.override = authority;
+    const head = (this.ownHead ??= this.head);
+    this.head = authority === undefined ? head : withAuthority(head, authority);
   }
 
   describe(cause: string, backend: Backend | undefined): string {
@@ -144,7 +157,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
 
   protected override redispatch(failure: ClientFailure): boolean {
     const { backend, endpoint } = this;
-    if (backend === undefined || this.dispatches >= MAX_DISPATCHES) return false;
+    if (backend === undefined || this.isEnough(failure.kind !== 'reset')) return false;
     if (failure.kind === 'connect' || failure.kind === 'connect-timeout') {
       // Told at once where no other endpoint could do better; connections that keep themselves up are waited for, until fail-fast.
       if (backend.backend.target.kind === 'forward') return false;
@@ -157,6 +170,12 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     return true;
   }
 
+  /** `isUnreached` = it was no peer's answer that failed, so that nobody is burdened by another try. */
+  private isEnough(isUnreached: boolean): boolean {
+    if (this.dispatches < MAX_DISPATCHES) return false;
+    return !isUnreached || this.dispatches >= MAX_QUICK_DISPATCHES || this.deps.clock.now() - this.startedMs > QUICK_MS;
+  }
+
   /**
    * The far proxy could not connect to its application, which so has seen nothing of the request: a pod that ends before the news of it has
    * come. Only an authenticated proxy is believed, and where nobody else is ready its answer is what the client gets.
@@ -165,7 +184,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     const { backend, endpoint } = this;
     if (head.status !== 502 && head.status !== 504 && head.status !== 200) return false;
     if (endpoint?.mode !== 'h2' || endpoint.transport.tlsStatus.tls !== 'true' || this.head.upgrade !== undefined) return false;
-    if (backend === undefined || this.dispatches >= MAX_DISPATCHES || !backend.hasOther(endpoint)) return false;
+    if (backend === undefined || this.isEnough(false) || !backend.hasOther(endpoint)) return false;
     const error = fieldValue(head.fields, 'l5d-proxy-error');
     return error !== undefined && UNREACHED.some((text) => error.endsWith(text));
   }
@@ -208,6 +227,16 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     this.endpointSeries?.finished(outcome, this.responseFields, this.trailers);
     this.routeSeries?.finished(this.backend?.backend, outcome, this.responseFields, this.trailers, this.deps.clock.now() - this.startedMs);
   }
+}
+
+/** Host and `l5d-dst-canonical` speak of the old name, so they go. */
+function withAuthority(head: ProxyRequestHead, authority: string): ProxyRequestHead {
+  const fields: FieldList = [];
+  for (let i = 0; i < head.fields.length; i += 2) {
+    const name = head.fields[i] as string;
+    if (name !== 'host' && name !== 'l5d-dst-canonical') fields.push(name, head.fields[i + 1] as string);
+  }
+  return head.with({ authority, isAuthorityInTarget: true, fields });
 }
 
 const NO_FILTERS: readonly Filter[] = [];

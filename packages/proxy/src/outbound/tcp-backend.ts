@@ -5,7 +5,7 @@
  * fail-fast timeout decides.
  */
 import { P2cBalancer, PeakEwma } from '@weft/balance';
-import type { ByteStream, NetError } from '@weft/net';
+import type { ByteStream, NetError, PendingConnection } from '@weft/net';
 import type { Backend, EndpointAddress } from '@weft/routing';
 import type { Backoff } from '../config/types.ts';
 import { type BackoffState, createBackoffState } from '../control/backoff.ts';
@@ -14,8 +14,9 @@ import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { sameEndpoint } from './http-backend.ts';
 
-/** Endpoints dialled for one connection before it fails. */
+/** Endpoints dialled for one connection before it fails, and while the fail-fast time is not over. */
 const MAX_DIALS = 4;
+const MAX_QUICK_DIALS = 16;
 const FORWARD_RTT_MS = 30;
 const FORWARD_DECAY_MS = 10_000;
 
@@ -48,6 +49,8 @@ class TcpEndpoint {
   isReady = true;
   isRemoved = false;
   cancelRetry: (() => void) | undefined = undefined;
+  /** Connects under way, each for one connection. */
+  readonly connects: Map<PendingConnection, Waiting> = new Map<PendingConnection, Waiting>();
 
   constructor(transport: Transport, load: PeakEwma, backoff: BackoffState) {
     this.transport = transport;
@@ -58,6 +61,7 @@ class TcpEndpoint {
 
 interface Waiting {
   readonly callbacks: DialCallbacks;
+  readonly startedMs: number;
   dials: number;
   isDone: boolean;
 }
@@ -69,6 +73,8 @@ export class TcpBackend {
   private readonly balancer: P2cBalancer<TcpEndpoint>;
   private readonly resolution: EndpointResolution | undefined;
   private queue: Waiting[] = [];
+  /** Removed by the update in progress. */
+  private readonly leaving: TcpEndpoint[] = [];
   private isShut = false;
   private cancelFailfast: (() => void) | undefined = undefined;
 
@@ -87,7 +93,7 @@ export class TcpBackend {
 
   /** Connects to an endpoint, now or when one is known. Returns cancel. */
   dial(callbacks: DialCallbacks): () => void {
-    const waiting: Waiting = { callbacks, dials: 0, isDone: false };
+    const waiting: Waiting = { callbacks, startedMs: this.deps.clock.now(), dials: 0, isDone: false };
     this.place(waiting);
     return () => {
       waiting.isDone = true;
@@ -129,8 +135,9 @@ export class TcpBackend {
     waiting.dials += 1;
     endpoint.pending += 1;
     const startedMs = this.deps.clock.now();
-    endpoint.transport.connect(undefined, {
+    const connecting = endpoint.transport.connect(undefined, {
       onReady: (stream) => {
+        endpoint.connects.delete(connecting);
         endpoint.backoff.reset();
         this.setReady(endpoint, true);
         if (waiting.isDone) {
@@ -152,14 +159,20 @@ export class TcpBackend {
         });
       },
       onError: (error) => {
+        endpoint.connects.delete(connecting);
         endpoint.pending -= 1;
         this.connectFailed(endpoint);
         if (waiting.isDone) return;
-        if (this.backend.target.kind === 'forward' || waiting.dials >= MAX_DIALS)
-          this.fail(waiting, 'connect', connectText(endpoint, error));
+        if (this.backend.target.kind === 'forward' || this.isEnough(waiting)) this.fail(waiting, 'connect', connectText(endpoint, error));
         else this.place(waiting);
       },
     });
+    endpoint.connects.set(connecting, waiting);
+  }
+
+  private isEnough(waiting: Waiting): boolean {
+    if (waiting.dials < MAX_DIALS) return false;
+    return waiting.dials >= MAX_QUICK_DIALS || this.deps.clock.now() - waiting.startedMs > this.deps.failfastTimeoutMs;
   }
 
   private connectFailed(endpoint: TcpEndpoint): void {
@@ -223,6 +236,8 @@ export class TcpBackend {
       const endpoint = this.endpoints.get(name);
       if (endpoint !== undefined) this.remove(name, endpoint);
     }
+    // When the whole update is in force: connections that wait for these go to endpoints that stay.
+    for (const endpoint of this.leaving.splice(0)) this.abandon(endpoint);
     this.open();
   }
 
@@ -230,12 +245,24 @@ export class TcpBackend {
     this.endpoints.delete(name);
     this.balancer.remove(endpoint);
     this.dropEndpoint(endpoint);
+    this.leaving.push(endpoint);
   }
 
   private dropEndpoint(endpoint: TcpEndpoint): void {
     endpoint.isRemoved = true;
     endpoint.isReady = false;
     endpoint.cancelRetry?.();
+  }
+
+  private abandon(endpoint: TcpEndpoint): void {
+    // A connect that is still under way is not waited for: the address may by now be somebody else's.
+    const abandoned = [...endpoint.connects];
+    endpoint.connects.clear();
+    for (const [connecting, waiting] of abandoned) {
+      connecting.cancel();
+      endpoint.pending -= 1;
+      if (!waiting.isDone) this.place(waiting);
+    }
   }
 }
 

@@ -20,6 +20,10 @@ export class FakeDiscovery implements Discovery {
     return this.target(`${origDst.ip}:${origDst.port}`);
   }
 
+  named(name: string, port: number, use: 'ingress' | 'gateway'): Watched<OutboundTarget> {
+    return this.target(`${use}|${name}:${port}`);
+  }
+
   inbound(port: number): Watched<InboundPolicy> {
     return this.port(port);
   }
@@ -34,7 +38,10 @@ export class FakeDiscovery implements Discovery {
   target(address: string): WatchedValue<OutboundTarget> {
     let value = this.outbounds.get(address);
     if (value === undefined) {
-      value = new WatchedValue<OutboundTarget>((count) => void this.outboundWatchers.set(address, count));
+      value = new WatchedValue<OutboundTarget>(
+        () => 0,
+        (count) => void this.outboundWatchers.set(address, count),
+      );
       this.outbounds.set(address, value);
     }
     return value;
@@ -43,7 +50,10 @@ export class FakeDiscovery implements Discovery {
   port(port: number): WatchedValue<InboundPolicy> {
     let value = this.inbounds.get(port);
     if (value === undefined) {
-      value = new WatchedValue<InboundPolicy>((count) => void this.inboundWatchers.set(port, count));
+      value = new WatchedValue<InboundPolicy>(
+        () => 0,
+        (count) => void this.inboundWatchers.set(port, count),
+      );
       this.inbounds.set(port, value);
     }
     return value;

@@ -83,7 +83,7 @@ export function outboundPolicyOf(protocol: OutboundPolicy['protocol'], rules: re
 }
 
 export function targetOf(policy: OutboundPolicy): OutboundTarget {
-  return { origDst: { ip: '10.96.0.1', port: 80 }, policy, profile: undefined };
+  return { origDst: { ip: '10.96.0.1', port: 80 }, policy, profile: undefined, canonical: undefined };
 }
 
 export const ANYBODY: Authorization = {
