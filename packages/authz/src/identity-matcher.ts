@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Whether a verified client identity is one of those that an authorization names (proxy-contract §5.5). DNS-like names are compared without case;
- * URIs, whose paths have case, as they are.
+ * URIs, whose paths have case, as they are, and whole.
  */
 
 /** Names and suffixes of one authorization. */
@@ -22,6 +22,8 @@ export class IdentityMatcher {
     if (this.matchesAny) return true;
     const normalized = normalize(identity);
     if (this.names.has(normalized)) return true;
+    // A URI is never matched by a suffix of DNS labels: its path is free text.
+    if (isUri(normalized)) return false;
     for (const suffix of this.suffixes) {
       // The dot is part of the suffix, so something stands before it.
       if (normalized.length > suffix.length && normalized.endsWith(suffix)) return true;
@@ -31,5 +33,9 @@ export class IdentityMatcher {
 }
 
 function normalize(identity: string): string {
-  return identity.includes('://') ? identity : identity.toLowerCase();
+  return isUri(identity) ? identity : identity.toLowerCase();
+}
+
+function isUri(identity: string): boolean {
+  return identity.includes('://');
 }

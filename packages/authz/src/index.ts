@@ -2,3 +2,4 @@
 export { AuthorizationSet, type TlsClient, compileAuthorizations } from './authorization-set.ts';
 export { type DefaultPolicyName, defaultPolicy, isDefaultPolicyName, loopbackAuthorization } from './default-policy.ts';
 export { Cidr, type CidrError, type CidrErrorCode, CidrSet, parseCidr, parseCidrSet } from './cidr.ts';
+export { MAX_TRACKED_IDENTITIES, type RateLimitExceeded, RateLimiter } from './rate-limiter.ts';

@@ -29,6 +29,7 @@ import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget
 import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
+import { PolicyLog } from './inbound/policy-log.ts';
 import { createAccessLog } from './metrics/access-log.ts';
 import { ControlFamilies } from './metrics/control-metrics.ts';
 import { EndpointMetrics } from './metrics/endpoint-metrics.ts';
@@ -267,6 +268,7 @@ export class Proxy {
         serverH2: this.serverOptions(config.inbound.serverHttp2),
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+        policyLog: new PolicyLog(log, this.clock.now),
         log,
       },
     });

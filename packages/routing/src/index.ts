@@ -11,6 +11,7 @@ export type {
   HostMatch,
   HttpRouteMatch,
   InboundPolicy,
+  InboundRateLimit,
   InboundRoute,
   InboundRule,
   Meta,

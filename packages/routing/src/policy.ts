@@ -185,4 +185,16 @@ export interface InboundPolicy {
   readonly authorizations: readonly Authorization[];
   readonly httpRoutes: readonly InboundRoute<HttpRouteMatch>[];
   readonly grpcRoutes: readonly InboundRoute<GrpcRouteMatch>[];
+  /** How often clients may ask; undefined = as often as they like. */
+  readonly rateLimit: InboundRateLimit | undefined;
+}
+
+/** Requests per second that one proxy lets into a port (proxy-contract §6.10). An absent limit does not bind. */
+export interface InboundRateLimit {
+  readonly meta: Meta;
+  readonly totalPerSecond: number | undefined;
+  /** Of each identity by itself; all clients without one share a limit. */
+  readonly identityPerSecond: number | undefined;
+  /** In place of `identityPerSecond`, for the identities listed, which share the limit. */
+  readonly overrides: readonly { readonly perSecond: number; readonly identities: readonly string[] }[];
 }

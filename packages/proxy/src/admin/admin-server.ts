@@ -15,10 +15,11 @@ import { H2ServerConnection } from '../http/h2-server.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import { HTTP_1_1, type HttpHandler, type RequestSink, type ServerStream } from '../http/types.ts';
 import type { LocalIdentity } from '../identity/types.ts';
-import { type InboundClient, clientTls } from '../inbound/client.ts';
+import { type InboundClient, clientTls, tlsLabels } from '../inbound/client.ts';
 import { CompiledInboundPolicy, authorizeRequest } from '../inbound/inbound-policy.ts';
+import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
-import { isLoopback } from '../outbound/outbound-server.ts';
+import { addressText, isLoopback } from '../outbound/outbound-server.ts';
 import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
 
@@ -95,11 +96,22 @@ export class AdminServer {
   }
 
   private serve(stream: ByteStream, client: InboundClient, fallback: 'http/1' | 'http/2'): void {
+    const { clock, config, metrics } = this.deps;
+    const { adminListen } = config;
+    metrics.transport.track(stream, 'inbound', 'src', {
+      target_addr: addressText(adminListen),
+      target_ip: adminListen.ip,
+      target_port: String(adminListen.port),
+      ...tlsLabels(client.tls),
+      ...this.serverLabels,
+    });
+    const startedMs = clock.now();
     detectProtocol(
       stream,
       DETECT_TIMEOUT_MS,
-      this.deps.clock,
+      clock,
       (detected) => {
+        if (this.policy !== undefined) metrics.detected(this.policy.policy.meta, adminListen.port, detected, clock.now() - startedMs);
         const protocol = detected === 'read_timeout' ? fallback : detected;
         const handler: HttpHandler = {
           onRequest: (head, server) => this.request(head as ProxyRequestHead, server, client),
@@ -135,8 +147,11 @@ export class AdminServer {
   }
 
   private answer(head: ProxyRequestHead, server: ServerStream, client: InboundClient, body: string | undefined): void {
-    const refusal = this.authorize(head, client);
+    const startedMs = this.deps.clock.now();
+    const { refusal, series } = this.authorize(head, client);
     const answer = refusal ?? (body === undefined ? { status: 413 } : this.route(head, client, body));
+    series?.latency(answer.status, this.deps.clock.now() - startedMs);
+    series?.finished({ status: answer.status, error: undefined, isAborted: false, failure: undefined }, undefined, undefined);
     const content = answer.body === undefined ? EMPTY : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
     const fields: FieldList = [...(answer.fields ?? [])];
     if (answer.contentType !== undefined) fields.push('content-type', answer.contentType);
@@ -148,27 +163,35 @@ export class AdminServer {
     server.sendEnd(undefined);
   }
 
-  private authorize(head: ProxyRequestHead, client: InboundClient): Answer | undefined {
-    if (isLoopback(client.ip)) return undefined;
+  /** A refusal, or the series that the answer counts on; neither where the policy has no say. */
+  private authorize(head: ProxyRequestHead, client: InboundClient): { readonly refusal?: Answer; readonly series?: EndpointSeries } {
+    const isLocal = isLoopback(client.ip);
     if (this.isPolicyUnknown) {
       // The kubelet's probes must work before the control plane does, or this pod would never come up; the rest waits for the policy.
       const path = pathOf(head);
-      return path === '/live' || path === '/ready' ? undefined : { status: 403 };
+      return isLocal || path === '/live' || path === '/ready' ? {} : { refusal: { status: 403 } };
     }
+    const { metrics } = this.deps;
     const target: SocketAddress = this.deps.config.adminListen;
     const policy = this.policy as CompiledInboundPolicy;
     const found = policy.match(head);
     if (found === undefined) {
-      this.deps.metrics.routeNotFound(target, this.serverLabels, client);
-      return { status: 404 };
+      // Clients of the own pod come in whatever the policy is (§2.6).
+      if (isLocal) return {};
+      metrics.routeNotFound(target, this.serverLabels, client);
+      return { refusal: { status: 404 } };
     }
     const authorization = authorizeRequest(found.binding, client);
     if (authorization === undefined) {
-      this.deps.metrics.deniedRequest(target, this.serverLabels, client, found.binding.meta);
-      return { status: 403 };
+      if (isLocal) return {};
+      metrics.deniedRequest(target, this.serverLabels, client, found.binding.meta);
+      return { refusal: { status: 403 } };
     }
-    this.deps.metrics.allowedRequest(target, this.serverLabels, client, found.binding.meta, authorization.meta, head).requests.value += 1;
-    return undefined;
+    const authority = metrics.hasAuthorityLabels ? head.authority : undefined;
+    const series = metrics.allowedRequest(target, this.serverLabels, client, found.binding.meta, authorization.meta, authority);
+    series.allow.value += 1;
+    series.endpoint.requests.value += 1;
+    return { series: series.endpoint };
   }
 
   /** No policy, or the closed door that stands in for one. */

@@ -1,8 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Inbound Server messages → snapshots (proxy-contract §5.5 "Inbound Server"), and the built-in default policies (§5.4). */
-import { defaultPolicy } from '@weft/authz';
-import type { Authn_PermitMeshTLS, Authz, GrpcRoute, HttpRoute, Server } from '@weft/proto/inbound';
-import type { Authorization, Filter, GrpcRouteMatch, HttpRouteMatch, InboundPolicy, InboundRoute, Meta } from '@weft/routing';
+import { defaultPolicy, loopbackAuthorization } from '@weft/authz';
+import type { Authn_PermitMeshTLS, Authz, GrpcRoute, HttpLocalRateLimit, HttpRoute, Server } from '@weft/proto/inbound';
+import type {
+  Authorization,
+  Filter,
+  GrpcRouteMatch,
+  HttpRouteMatch,
+  InboundPolicy,
+  InboundRateLimit,
+  InboundRoute,
+  Meta,
+} from '@weft/routing';
 import {
   TranslationError,
   durationMs,
@@ -21,8 +30,9 @@ import {
 /** Throws TranslationError where the message breaks the contract. */
 export function inboundPolicy(server: Server): InboundPolicy {
   const meta = serverMeta(server.labels);
-  const authorizations = server.authorizations.map(authorization);
-  const base = { meta, authorizations, detectTimeoutMs: 10_000, httpRoutes: [], grpcRoutes: [] } as const;
+  // Whatever the control plane says, a pod may talk to itself (§5.4).
+  const authorizations = [...server.authorizations.map(authorization), loopbackAuthorization()];
+  const base = { meta, authorizations, detectTimeoutMs: 10_000, httpRoutes: [], grpcRoutes: [], rateLimit: undefined } as const;
   const kind = required(server.protocol, 'protocol').kind;
   switch (kind.case) {
     case 'detect':
@@ -31,10 +41,16 @@ export function inboundPolicy(server: Server): InboundPolicy {
         protocol: 'detect',
         detectTimeoutMs: durationMs(required(kind.value.timeout, 'detect timeout')),
         httpRoutes: kind.value.httpRoutes.map(httpRoute),
+        rateLimit: rateLimit(kind.value.httpLocalRateLimit),
       };
     case 'http1':
     case 'http2':
-      return { ...base, protocol: kind.case, httpRoutes: kind.value.routes.map(httpRoute) };
+      return {
+        ...base,
+        protocol: kind.case,
+        httpRoutes: kind.value.routes.map(httpRoute),
+        rateLimit: rateLimit(kind.value.localRateLimit),
+      };
     case 'grpc':
       return { ...base, protocol: 'grpc', grpcRoutes: kind.value.routes.map(grpcRoute) };
     case 'opaque':
@@ -56,6 +72,20 @@ export function builtInPolicy(name: string, clusterNetworks: readonly string[], 
     authorizations: defaultPolicy(name, clusterNetworks),
     httpRoutes: [],
     grpcRoutes: [],
+    rateLimit: undefined,
+  };
+}
+
+function rateLimit(limit: HttpLocalRateLimit | undefined): InboundRateLimit | undefined {
+  if (limit === undefined) return undefined;
+  return {
+    meta: metaOf(limit.metadata),
+    totalPerSecond: limit.total?.requestsPerSecond,
+    identityPerSecond: limit.identity?.requestsPerSecond,
+    overrides: limit.overrides.map(({ limit: own, clients }) => ({
+      perSecond: own?.requestsPerSecond ?? 0,
+      identities: clients?.identities.map(({ name }) => name) ?? [],
+    })),
   };
 }
 

@@ -44,7 +44,8 @@ export abstract class Exchange implements RequestSink, ResponseSink {
   private isResponseStarted = false;
   private isFinished = false;
   private isFirstByteSeen = false;
-  private isTunnel = false;
+  /** After 101, or 2xx to CONNECT: bytes of no protocol of ours. */
+  protected isTunnel = false;
   private isResponseEnded = false;
   private owedToServer = 0;
   private owedToClient = 0;

@@ -23,11 +23,15 @@ export interface InboundExchangeDeps {
   readonly target: string;
   readonly accessLog: AccessLog | undefined;
   countError(error: ProxyError): void;
+  /** Tunnels that are open now: their connections must go once policy says so. */
+  readonly tunnels: Set<InboundExchange>;
 }
 
 export class InboundExchange extends Exchange implements Dispatchable {
   private readonly deps: InboundExchangeDeps;
   private readonly client_: InboundClient;
+  /** The request as it came, before filters; undefined where it was refused. */
+  received: ProxyRequestHead | undefined = undefined;
   private endpoint: HttpEndpoint | undefined = undefined;
   private readonly series: EndpointSeries | undefined;
   private readonly routeSeries: InboundRouteSeries | undefined;
@@ -88,7 +92,17 @@ export class InboundExchange extends Exchange implements Dispatchable {
   }
 
   protected override mapResponse(head: ResponseHead): ResponseHead {
+    if (this.isTunnel) this.deps.tunnels.add(this);
     return head;
+  }
+
+  /** Ends a tunnel that policy does not allow any more. */
+  terminate(): void {
+    this.rescue({ kind: 'unauthorized', message: this.denial('unauthorized request on route') });
+  }
+
+  get inboundClient(): InboundClient {
+    return this.client_;
   }
 
   protected override mapFailure(failure: ClientFailure): ProxyError {
@@ -136,6 +150,7 @@ export class InboundExchange extends Exchange implements Dispatchable {
   }
 
   protected override onFinish(outcome: Outcome): void {
+    if (this.isTunnel) this.deps.tunnels.delete(this);
     this.endpoint?.release();
     const elapsedMs = this.deps.clock.now() - this.startedMs;
     if (this.dispatches > 0) {

@@ -17,6 +17,7 @@ import { RawPeer } from '../testing/raw-peer.ts';
 import { LOCAL_ID, testConfig } from '../testing/test-config.ts';
 import { TestLoop } from '../testing/test-loop.ts';
 import { createAccessLog } from '../metrics/access-log.ts';
+import { PolicyLog } from './policy-log.ts';
 import { InboundServer } from './inbound-server.ts';
 
 function open() {
@@ -54,6 +55,7 @@ function open() {
         () => 0,
       ),
       idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+      policyLog: new PolicyLog(log, loop.clock.now),
       log,
     },
   });

@@ -3,7 +3,7 @@
  * One inbound port's policy, compiled from a snapshot: the authorizations of connections, the route tables and the authorizations of each
  * route (proxy-contract §5.4, §5.5, §6.11).
  */
-import { type AuthorizationSet, type TlsClient, compileAuthorizations, loopbackAuthorization } from '@weft/authz';
+import { type AuthorizationSet, RateLimiter, type TlsClient, compileAuthorizations } from '@weft/authz';
 import {
   type Authorization,
   type Filter,
@@ -16,6 +16,7 @@ import {
 } from '@weft/routing';
 import { isGrpc } from '../http/proxy-error.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { InboundRouteSeries } from '../metrics/route-metrics.ts';
 import type { InboundClient } from './client.ts';
 
 /** A rule with what its requests need. */
@@ -23,6 +24,8 @@ export interface InboundRuleBinding {
   readonly meta: Meta;
   readonly filters: readonly Filter[];
   readonly authorizations: AuthorizationSet;
+  /** Counters of the route, kept here so that a request need not look for them. */
+  series: InboundRouteSeries | undefined;
 }
 
 export interface InboundMatch {
@@ -36,13 +39,15 @@ export class CompiledInboundPolicy {
   readonly policy: InboundPolicy;
   /** What in the policy could not be understood and therefore allows nobody or matches nothing; each once. */
   readonly problems: readonly string[];
+  readonly rateLimiter: RateLimiter | undefined;
   private readonly connectionAuthorizations: AuthorizationSet;
   private readonly http: HttpRouteTable | undefined;
   private readonly grpc: GrpcRouteTable | undefined;
   private readonly bindings = new Map<object, InboundRuleBinding>();
   private readonly implicit: InboundRuleBinding;
 
-  constructor(policy: InboundPolicy) {
+  /** `previous`: the policy before this one, whose rate limits go on counting where they are the same. */
+  constructor(policy: InboundPolicy, previous?: CompiledInboundPolicy) {
     this.policy = policy;
     const problems = new Set<string>();
     const compile = (authorizations: readonly Authorization[]): AuthorizationSet => {
@@ -50,15 +55,15 @@ export class CompiledInboundPolicy {
       for (const error of compiled.errors) problems.add(`network ${error.text} cannot be used (${error.code})`);
       return compiled;
     };
-    // A policy from the control plane always lets the pod talk to itself; a built-in default (group '') does not by itself.
-    const base: readonly Authorization[] =
-      policy.meta.group === '' && policy.meta.name === 'deny' ? policy.authorizations : [...policy.authorizations, loopbackAuthorization()];
-    this.connectionAuthorizations = compile(base);
-    this.implicit = { meta: DEFAULT_META, filters: [], authorizations: this.connectionAuthorizations };
+    const isSameLimit = previous !== undefined && JSON.stringify(previous.policy.rateLimit) === JSON.stringify(policy.rateLimit);
+    this.rateLimiter = isSameLimit ? previous.rateLimiter : policy.rateLimit === undefined ? undefined : new RateLimiter(policy.rateLimit);
+    this.connectionAuthorizations = compile(policy.authorizations);
+    this.implicit = { meta: DEFAULT_META, filters: [], authorizations: this.connectionAuthorizations, series: undefined };
     for (const route of [...policy.httpRoutes, ...policy.grpcRoutes]) {
       const authorizations =
-        route.authorizations.length === 0 ? this.connectionAuthorizations : compile([...route.authorizations, ...base]);
-      for (const rule of route.rules) this.bindings.set(rule, { meta: route.meta, filters: rule.filters, authorizations });
+        route.authorizations.length === 0 ? this.connectionAuthorizations : compile([...route.authorizations, ...policy.authorizations]);
+      for (const rule of route.rules)
+        this.bindings.set(rule, { meta: route.meta, filters: rule.filters, authorizations, series: undefined });
     }
     const http = policy.httpRoutes.length === 0 ? undefined : httpTable(policy.httpRoutes);
     const grpc = policy.grpcRoutes.length === 0 ? undefined : grpcTable(policy.grpcRoutes);

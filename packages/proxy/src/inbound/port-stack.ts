@@ -10,20 +10,19 @@ import type { Watched } from '../discovery/types.ts';
 import type { DrainSet } from '../drain.ts';
 import { H1ServerConnection } from '../http/h1-server.ts';
 import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
-import type { ProxyRequestHead } from '../http/request-head.ts';
-import { HTTP_2, type HttpHandler, type RequestSink, type ServerStream } from '../http/types.ts';
 import type { AccessLog } from '../metrics/access-log.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
 import type { Transport } from '../outbound/endpoint-transport.ts';
 import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
 import { addressText } from '../outbound/outbound-server.ts';
-import { requestFilters } from '../outbound/route-filters.ts';
 import type { Clock } from '../runtime.ts';
 import { type Relay, startRelay } from '../tcp/relay.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
-import { type InboundClient, clientIdentity } from './client.ts';
-import { InboundExchange, type InboundExchangeDeps, withClientIdentity } from './inbound-exchange.ts';
+import type { InboundClient } from './client.ts';
+import type { InboundExchange, InboundExchangeDeps } from './inbound-exchange.ts';
+import { InboundHandler, type InboundPort } from './inbound-handler.ts';
 import { CompiledInboundPolicy, authorizeRequest } from './inbound-policy.ts';
+import { type PolicyLog, isAudit } from './policy-log.ts';
 
 export interface PortStackDeps {
   readonly origDst: SocketAddress;
@@ -38,6 +37,7 @@ export interface PortStackDeps {
   readonly admission: Admission;
   readonly accessLog: AccessLog | undefined;
   readonly idleTimeoutMs: number;
+  readonly policyLog: PolicyLog;
   readonly log: { warn(message: string, fields?: Record<string, unknown>): void };
 }
 
@@ -47,15 +47,16 @@ interface OpaqueConnection {
   destroy(): void;
 }
 
-export class PortStack {
+export class PortStack implements InboundPort {
   private readonly deps: PortStackDeps;
   private readonly unwatch: () => void;
   private readonly onIdle: () => void;
-  private compiled: CompiledInboundPolicy | undefined = undefined;
+  private current: CompiledInboundPolicy | undefined = undefined;
   private waiters: (() => void)[] = [];
   private http1: HttpBackend | undefined = undefined;
   private http2: HttpBackend | undefined = undefined;
   private readonly opaque = new Set<OpaqueConnection>();
+  private readonly tunnels = new Set<InboundExchange>();
   private users = 0;
   private toldProblems = '';
   private cancelIdle: (() => void) | undefined = undefined;
@@ -71,12 +72,20 @@ export class PortStack {
   }
 
   get isReady(): boolean {
-    return this.compiled !== undefined;
+    return this.current !== undefined;
   }
 
   /** Only when ready. */
+  get compiled(): CompiledInboundPolicy {
+    return this.current as CompiledInboundPolicy;
+  }
+
   get policy(): InboundPolicy {
-    return (this.compiled as CompiledInboundPolicy).policy;
+    return this.compiled.policy;
+  }
+
+  get origDst(): SocketAddress {
+    return this.deps.origDst;
   }
 
   get protocol(): InboundPolicy['protocol'] {
@@ -84,7 +93,7 @@ export class PortStack {
   }
 
   whenReady(use: () => void): void {
-    if (this.compiled !== undefined) use();
+    if (this.current !== undefined) use();
     else this.waiters.push(use);
   }
 
@@ -108,9 +117,13 @@ export class PortStack {
   /** Forwards bytes to the application after the connection has been authorized. */
   forward(stream: ByteStream, client: InboundClient): void {
     const { deps } = this;
-    const authorization = this.compiled?.authorizeConnection(client);
+    const authorization = this.compiled.authorizeConnection(client);
     deps.metrics.tcpAuthorized(deps.origDst, this.serverLabels, client, authorization?.meta);
+    if (authorization !== undefined && isAudit(authorization.meta)) {
+      deps.policyLog.connectionAudited(this.policy.meta, authorization.meta, client);
+    }
     if (authorization === undefined) {
+      deps.policyLog.connectionDenied(this.policy.meta, client);
       stream.setSink(IGNORE);
       stream.destroy({ reset: true });
       return;
@@ -164,8 +177,9 @@ export class PortStack {
   }
 
   private changed(policy: InboundPolicy): void {
-    this.compiled = new CompiledInboundPolicy(policy);
-    const problems = this.compiled.problems.join('; ');
+    const compiled = new CompiledInboundPolicy(policy, this.current);
+    this.current = compiled;
+    const problems = compiled.problems.join('; ');
     if (problems !== this.toldProblems) {
       this.toldProblems = problems;
       // Once for as long as they stay the same, since every update of the policy brings them again.
@@ -182,15 +196,25 @@ export class PortStack {
       srv_port: String(this.deps.origDst.port),
     };
     for (const connection of [...this.opaque]) {
-      if (this.compiled.authorizeConnection(connection.client) === undefined) {
-        this.deps.metrics.tcpTerminated(this.deps.origDst, this.serverLabels, connection.client);
-        connection.destroy();
-      }
+      if (compiled.authorizeConnection(connection.client) !== undefined) continue;
+      this.terminated(connection.client);
+      connection.destroy();
+    }
+    for (const tunnel of [...this.tunnels]) {
+      const binding = tunnel.received === undefined ? undefined : compiled.match(tunnel.received)?.binding;
+      if (binding !== undefined && authorizeRequest(binding, tunnel.inboundClient) !== undefined) continue;
+      this.terminated(tunnel.inboundClient);
+      tunnel.terminate();
     }
     for (const use of this.waiters.splice(0)) use();
   }
 
-  private handler(client: InboundClient, dialled: string, untrack: () => void): HttpHandler {
+  private terminated(client: InboundClient): void {
+    this.deps.metrics.tcpTerminated(this.deps.origDst, this.serverLabels, client);
+    this.deps.policyLog.connectionTerminated(this.policy.meta, client);
+  }
+
+  private handler(client: InboundClient, dialled: string, untrack: () => void): InboundHandler {
     this.enter();
     const { deps } = this;
     const exchangeDeps: InboundExchangeDeps = {
@@ -199,71 +223,17 @@ export class PortStack {
       target: addressText(deps.origDst),
       accessLog: deps.accessLog,
       countError: (error) => deps.metrics.httpError(error, dialled, this.serverLabels),
+      tunnels: this.tunnels,
     };
-    return {
-      onRequest: (head, server, end) => this.request(head as ProxyRequestHead, server, end, client, exchangeDeps),
-      onPeerErrors: (kind, count) => deps.metrics.peerErrors(kind, count),
-      onConnectionClose: () => {
-        untrack();
-        this.leave();
-      },
-    };
+    return new InboundHandler(this, deps, client, exchangeDeps, () => {
+      untrack();
+      this.leave();
+    });
   }
 
-  private request(
-    head: ProxyRequestHead,
-    server: ServerStream,
-    end: boolean,
-    client: InboundClient,
-    deps: InboundExchangeDeps,
-  ): RequestSink {
-    const compiled = this.compiled as CompiledInboundPolicy;
-    const { metrics } = this.deps;
-    const found = compiled.match(head);
-    if (found === undefined) {
-      metrics.routeNotFound(this.deps.origDst, this.serverLabels, client);
-      const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
-      exchange.rescue({ kind: 'route-not-found', message: exchange.denial('no route found for request') });
-      return exchange;
-    }
-    const { binding } = found;
-    const authorization = authorizeRequest(binding, client);
-    if (authorization === undefined) {
-      metrics.deniedRequest(this.deps.origDst, this.serverLabels, client, binding.meta);
-      const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
-      exchange.rescue({ kind: 'unauthorized', message: exchange.denial('unauthorized request on route') });
-      return exchange;
-    }
-    let request = head;
-    if (binding.filters.length > 0) {
-      const filtered = requestFilters(binding.filters, head, found.pathLength, this.deps.clock.random);
-      if ('error' in filtered) {
-        const exchange = new InboundExchange(head, server, end, deps, client, undefined, undefined);
-        // An HTTP failure injected inbound shows as an unexpected error, as users of the reference know it (§4.5).
-        exchange.rescue(
-          filtered.error.kind === 'injected' && filtered.error.grpcStatus === undefined
-            ? { kind: 'unexpected', message: 'unexpected error' }
-            : filtered.error,
-        );
-        return exchange;
-      }
-      request = filtered.head;
-    }
-    const fields = withClientIdentity(request.fields, clientIdentity(client));
-    if (fields !== request.fields) request = request.with({ fields });
-    const series = metrics.allowedRequest(this.deps.origDst, this.serverLabels, client, binding.meta, authorization.meta, request);
-    const routeSeries = metrics.routeSeries(compiled.policy, this.deps.origDst.port, binding.meta);
-    const exchange = new InboundExchange(request, server, end, deps, client, series, routeSeries);
-    if (exchange.admit(this.deps.admission)) exchange.send(request.version === HTTP_2 ? this.app2() : this.app1());
-    return exchange;
-  }
-
-  private app1(): HttpBackend {
-    return (this.http1 ??= this.appBackend(false));
-  }
-
-  private app2(): HttpBackend {
-    return (this.http2 ??= this.appBackend(true));
+  /** The way to the application. */
+  app(isH2: boolean): HttpBackend {
+    return isH2 ? (this.http2 ??= this.appBackend(true)) : (this.http1 ??= this.appBackend(false));
   }
 
   private appBackend(isH2: boolean): HttpBackend {

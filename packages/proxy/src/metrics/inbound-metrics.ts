@@ -6,7 +6,6 @@ import type { InboundPolicy, Meta } from '@weft/routing';
 import type { Counter, CounterFamily, HistogramFamily, MetricRegistry } from '@weft/telemetry';
 import type { DetectedProtocol } from '../http/detect-protocol.ts';
 import { type ProxyError, errorLabel } from '../http/proxy-error.ts';
-import type { RequestHead } from '../http/types.ts';
 import { type InboundClient, tlsLabels } from '../inbound/client.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
 import { InboundRouteMetrics, type InboundRouteSeries } from './route-metrics.ts';
@@ -15,8 +14,8 @@ import type { TransportMetrics } from './transport-metrics.ts';
 const LEGACY = { layout: 'legacy' } as const;
 const DETECT_SECONDS = [0.001, 0.1];
 
-/** What is counted of an allowed request, kept by client and route. */
-interface Allowed {
+/** What is counted of an allowed request, kept by connection and route. */
+export interface AllowedSeries {
   readonly allow: Counter;
   readonly endpoint: EndpointSeries;
 }
@@ -28,6 +27,7 @@ export class InboundMetrics {
   private readonly httpAllow: CounterFamily;
   private readonly httpDeny: CounterFamily;
   private readonly notFound: CounterFamily;
+  private readonly rateLimits: CounterFamily;
   private readonly httpErrors: CounterFamily;
   private readonly tcpAllow: CounterFamily;
   private readonly tcpDeny: CounterFamily;
@@ -37,8 +37,8 @@ export class InboundMetrics {
   private readonly detectResults: CounterFamily;
   private readonly transportHeaders: CounterFamily;
   private readonly peerErrorCounts: CounterFamily;
-  private readonly hasAuthorityLabels: boolean;
-  private allowed = new WeakMap<InboundClient, Map<string, Allowed>>();
+  /** Whether requests are told apart by authority (INBOUND_METRICS_AUTHORITY_LABELS). */
+  readonly hasAuthorityLabels: boolean;
   private readonly routeSeriesByKey = new Map<string, InboundRouteSeries>();
 
   constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics, hasAuthorityLabels: boolean) {
@@ -60,6 +60,12 @@ export class InboundMetrics {
     this.notFound = registry.counter(
       'inbound_http_route_not_found_total',
       'The total number of inbound HTTP requests that could not be associated with a route',
+      undefined,
+      LEGACY,
+    );
+    this.rateLimits = registry.counter(
+      'inbound_http_local_ratelimit_total',
+      'The total number of inbound HTTP requests that were rate-limited',
       undefined,
       LEGACY,
     );
@@ -106,42 +112,47 @@ export class InboundMetrics {
     this.routes = new InboundRouteMetrics(registry);
   }
 
-  /** Counts an authorized request and gives the series of its endpoint. */
+  /** The counters of authorized requests of a connection on a route. `authority` is undefined unless it is to be a label. */
   allowedRequest(
     target: SocketAddress,
     server: Readonly<Record<string, string>>,
     client: InboundClient,
     route: Meta,
     authorization: Meta,
-    request: RequestHead,
-  ): EndpointSeries {
-    let byRoute = this.allowed.get(client);
-    if (byRoute === undefined) {
-      byRoute = new Map();
-      this.allowed.set(client, byRoute);
-    }
-    const authority = this.hasAuthorityLabels ? request.authority : undefined;
-    const key = `${server['srv_name'] ?? ''} ${metaKey(route)} ${metaKey(authorization)} ${authority ?? ''}`;
-    let found = byRoute.get(key);
-    if (found === undefined) {
-      const targets = targetLabels(target);
-      const tls = tlsLabels(client.tls);
-      const routeAndAuthz = { ...gkn('route', route), ...gkn('authz', authorization) };
-      found = {
-        allow: this.httpAllow.get({ ...targets, ...server, ...routeAndAuthz, ...tls }),
-        endpoint: this.endpoints.get({
-          direction: 'inbound',
-          ...(authority === undefined ? {} : { authority }),
-          ...targets,
-          ...tls,
-          ...server,
-          ...routeAndAuthz,
-        }),
-      };
-      byRoute.set(key, found);
-    }
-    found.allow.value += 1;
-    return found.endpoint;
+    authority: string | undefined,
+  ): AllowedSeries {
+    const targets = targetLabels(target);
+    const tls = tlsLabels(client.tls);
+    const routeAndAuthz = { ...gkn('route', route), ...gkn('authz', authorization) };
+    return {
+      allow: this.httpAllow.get({ ...targets, ...server, ...routeAndAuthz, ...tls }),
+      endpoint: this.endpoints.get({
+        direction: 'inbound',
+        ...(authority === undefined ? {} : { authority }),
+        ...targets,
+        ...tls,
+        ...server,
+        ...routeAndAuthz,
+      }),
+    };
+  }
+
+  /** A request over a limit of the policy `limit`. */
+  rateLimited(
+    target: SocketAddress,
+    server: Readonly<Record<string, string>>,
+    client: InboundClient,
+    limit: Meta | undefined,
+    scope: string,
+  ): void {
+    const labels = gkn('ratelimit', limit ?? { kind: 'default', name: '' });
+    this.rateLimits.get({
+      ...targetLabels(target),
+      ...server,
+      ...labels,
+      ratelimit_scope: scope,
+      ...tlsLabels(client.tls),
+    }).value += 1;
   }
 
   deniedRequest(target: SocketAddress, server: Readonly<Record<string, string>>, client: InboundClient, route: Meta): void {

@@ -19,6 +19,7 @@ import { Admission } from '../admission.ts';
 import { DrainSet } from '../drain.ts';
 import type { H2ServerOptions } from '../http/h2-server.ts';
 import type { LocalIdentity } from '../identity/types.ts';
+import { PolicyLog } from '../inbound/policy-log.ts';
 import { InboundServer } from '../inbound/inbound-server.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { EndpointMetrics } from '../metrics/endpoint-metrics.ts';
@@ -122,6 +123,7 @@ export class MeshPair {
         admission: new Admission(maxInFlight, budget),
         accessLog: options.accessLog,
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+        policyLog: new PolicyLog(log, clock.now),
         log,
       },
     });

@@ -115,6 +115,7 @@ export function inboundPolicyOf(protocol: InboundPolicy['protocol'], changes: Pa
     authorizations: [ANYBODY],
     httpRoutes: [],
     grpcRoutes: [],
+    rateLimit: undefined,
     ...changes,
   };
 }
