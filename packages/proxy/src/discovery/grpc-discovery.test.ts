@@ -490,6 +490,20 @@ describe('inbound discovery', () => {
     },
   );
 
+  it.each(['8080', '4191'])(
+    '[AZ-14] applies the default policy to port %s, named by the environment, until the control plane answers',
+    (port) => {
+      const world = open({ INBOUND_PORTS: '8080', ADMIN_LISTEN_ADDR: '0.0.0.0:4191', INBOUND_DEFAULT_POLICY: 'all-authenticated' });
+      const { values } = watchInbound(world, Number(port));
+      world.loop.advance(999);
+      expect(values).toEqual([]);
+      world.loop.advance(2);
+      expect(values).toMatchObject([{ meta: { group: '', kind: 'default', name: 'all-authenticated' } }]);
+      world.policy.last.send(ServerSchema, SERVER);
+      expect(values.map((value) => value.meta.name)).toEqual(['all-authenticated', 'srv']);
+    },
+  );
+
   it('begins with the default in the pod of the identity service', () => {
     const world = open({ IDENTITY_SVC_ADDR: 'localhost.:8080' });
     const { values } = watchInbound(world);
