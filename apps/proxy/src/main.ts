@@ -3,12 +3,10 @@
  * The proxy's process: environment in, exit code out (proxy-contract §1.1, §9). 64 = the configuration cannot be used, 1 = it could not
  * be built up (a port is taken, say), 0 = stopped in order, also when the grace period ran out.
  */
-import { readFileSync } from 'node:fs';
-import { ConfigError, Proxy, parseConfig } from '@weft/proxy';
+import { readFileSync, writeSync } from 'node:fs';
+import { ConfigError, type ConfigRefusal, Proxy, configure, refusalOf } from '@weft/proxy';
 import { Logger } from '@weft/telemetry';
 import { settleMemory } from './settle-memory.ts';
-
-const EX_USAGE = 64;
 
 declare const WEFT_VERSION: string | undefined;
 const version = typeof WEFT_VERSION === 'string' ? WEFT_VERSION : '0.0.0-dev';
@@ -21,14 +19,8 @@ if (process.argv.includes('--version')) {
 process.exitCode = await main();
 
 async function main(): Promise<number> {
-  let parsed;
-  try {
-    parsed = parseConfig(process.env);
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    process.stdout.write(`Invalid configuration: ${error.message}\n`);
-    process.exit(EX_USAGE);
-  }
+  const parsed = configure(process.env);
+  if ('line' in parsed) return refuse(parsed);
   const { config, warnings } = parsed;
   const log = Logger.create({ filter: config.log, format: config.logFormat, target: 'linkerd_weft' });
   for (const warning of warnings) log.warn(warning);
@@ -57,10 +49,8 @@ async function main(): Promise<number> {
     await proxy.start();
     settleMemory();
   } catch (error) {
-    if (error instanceof ConfigError) {
-      log.error('Invalid configuration', { error: error.message });
-      process.exit(EX_USAGE);
-    }
+    // Files and certificates that the configuration names are looked at while the proxy is built up.
+    if (error instanceof ConfigError) return refuse(refusalOf(error));
     log.error('cannot start', { error: (error as Error).message });
     process.exit(1);
   }
@@ -74,6 +64,12 @@ async function main(): Promise<number> {
   // Timers and idle connections to the control plane must not keep the process.
   setImmediate(() => process.exit(0));
   return 0;
+}
+
+/** Says what is wrong and ends the process at once: what has been opened so far must not keep it. */
+function refuse({ exitCode, line }: ConfigRefusal): never {
+  writeSync(1, `${line}\n`);
+  process.exit(exitCode);
 }
 
 /** The cgroup's memory limit as text, for the log. */

@@ -20,6 +20,7 @@ import { type Logger, MetricRegistry, processMetrics } from '@weft/telemetry';
 import { AdminServer } from './admin/admin-server.ts';
 import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
 import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
+import { ConfigError } from './config/values.ts';
 import { GrpcChannel } from './control/grpc-client.ts';
 import { resolveControlAddress } from './control/resolve.ts';
 import { Admission } from './admission.ts';
@@ -29,7 +30,6 @@ import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget
 import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
-import { PolicyLog } from './inbound/policy-log.ts';
 import { createAccessLog } from './metrics/access-log.ts';
 import { ControlFamilies } from './metrics/control-metrics.ts';
 import { EndpointMetrics } from './metrics/endpoint-metrics.ts';
@@ -44,6 +44,8 @@ import { type Clock, dateSource } from './runtime.ts';
 /** Internal errors within a minute after which the process drains and ends (design §3). */
 const MAX_INTERNAL_ERRORS = 10;
 const INTERNAL_ERROR_WINDOW_MS = 60_000;
+
+const SPIRE_VARIABLE = 'LINKERD2_PROXY_IDENTITY_SPIRE_WORKLOAD_API_ADDRESS';
 
 /** Wait for the answer to a PING where only the interval is configured (the reference's library default). */
 const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000;
@@ -126,7 +128,6 @@ export class Proxy {
     await this.identity.bootstrap();
     const destination = this.channel(config.destination, 'destination');
     const policy = sameAddress(config.destination, config.policy) ? destination : this.channel(config.policy, 'policy');
-    const identityChannel = this.channel(config.identityService, 'identity');
     const discovery = new GrpcDiscovery({ config, destination, policy, clock: this.clock, log });
     this.discovery = discovery;
 
@@ -138,13 +139,19 @@ export class Proxy {
     const outbound = this.createOutbound(discovery, outboundMetrics);
 
     await this.bindAll(inbound, outbound, inboundMetrics, discovery);
-    this.identity.start(identityChannel);
+    this.startIdentity();
     this.identity.whenReady(() => {
       discovery.start();
       this.isStarted = true;
       this.held.release();
       log.info('serving', { inbound: addressText(this.addresses.inbound ?? config.inboundListen), id: this.identity.name });
     });
+  }
+
+  private startIdentity(): void {
+    const { identityService } = this.options.config;
+    if (identityService === undefined) throw new ConfigError(SPIRE_VARIABLE, 'SPIFFE workload APIs are not built yet');
+    this.identity.start(this.channel(identityService, 'identity'));
   }
 
   /** Whether the proxy serves traffic. Never reverts (§2.6). */
@@ -268,7 +275,6 @@ export class Proxy {
         serverH2: this.serverOptions(config.inbound.serverHttp2),
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
-        policyLog: new PolicyLog(log, this.clock.now),
         log,
       },
     });

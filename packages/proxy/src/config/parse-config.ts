@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Environment → ProxyConfig (proxy-contract §1.2–1.6). Throws ConfigError at the first variable that cannot be used; the process exits 64. */
-import { type ControlAddress, type ControlStreamLimits, type DirectionConfig, type ProxyConfig, type ServerHttp2Config } from './types.ts';
-import { ConfigError, EnvReader, type Environment, parseHostPort } from './values.ts';
+import { availableParallelism } from 'node:os';
+import { parseLogFilter } from '@weft/telemetry';
+import { controlAddress } from './control-address.ts';
+import { coreCount } from './core-count.ts';
+import { identityConfig } from './identity-config.ts';
+import { isDnsIdentity, isSpiffeId } from './names.ts';
+import { traceConfig } from './trace-config.ts';
+import type { ControlStreamLimits, DirectionConfig, ProxyConfig, ServerHttp2Config } from './types.ts';
+import { ConfigError, EnvReader, type Environment, variableName } from './values.ts';
 
 const DEFAULT_POLICIES: ReadonlySet<string> = new Set([
   'deny',
@@ -30,69 +37,76 @@ export interface ParsedConfig {
   readonly warnings: readonly string[];
 }
 
-export function parseConfig(environment: Environment): ParsedConfig {
+/** Exit code for a configuration that cannot be used (§1.1, EX_USAGE of sysexits.h). */
+export const EXIT_USAGE = 64;
+
+/** How a process ends that cannot use its configuration. */
+export interface ConfigRefusal {
+  readonly exitCode: number;
+  /** For the operator, without line feed. */
+  readonly line: string;
+}
+
+/** The configuration, or how to end where there is none. */
+export function configure(environment: Environment, availableCores?: number): ParsedConfig | ConfigRefusal {
+  try {
+    return parseConfig(environment, availableCores);
+  } catch (error) {
+    return refusalOf(error);
+  }
+}
+
+/** Exit code and line for a ConfigError, whenever it was found; throws anything else on. */
+export function refusalOf(error: unknown): ConfigRefusal {
+  if (!(error instanceof ConfigError)) throw error;
+  return { exitCode: EXIT_USAGE, line: `Invalid configuration: ${error.message}` };
+}
+
+/** Throws ConfigError. `availableCores` = cores of this machine. */
+export function parseConfig(environment: Environment, availableCores: number = availableParallelism()): ParsedConfig {
   const env = new EnvReader(environment);
   const warnings: string[] = [];
-  const variable = (name: string): string => `LINKERD2_PROXY_${name}`;
-  if ((env.text('IDENTITY_DISABLED') ?? '') !== '')
-    throw new ConfigError(variable('IDENTITY_DISABLED'), 'is set, but identity is mandatory; unset it');
-  if (env.text('IDENTITY_SPIRE_WORKLOAD_API_ADDRESS') !== undefined || env.text('IDENTITY_SPIRE_SOCKET') !== undefined) {
-    throw new ConfigError(
-      variable('IDENTITY_SPIRE_WORKLOAD_API_ADDRESS'),
-      'SPIRE identities are not supported yet; use the identity service',
-    );
-  }
-
-  const single = env.socketAddresses('OUTBOUND_LISTEN_ADDR', [{ ip: '127.0.0.1', port: 4140 }]);
-  const outboundListen = env.socketAddresses('OUTBOUND_LISTEN_ADDRS', single.slice(0, 1));
-  if (outboundListen.length > 2)
-    throw new ConfigError(variable('OUTBOUND_LISTEN_ADDRS'), 'has more than two addresses; give one for IPv4 and one for IPv6');
   const one = (name: string, ip: string, port: number) => {
     const list = env.socketAddresses(name, [{ ip, port }]);
-    if (list.length !== 1) throw new ConfigError(variable(name), 'takes exactly one address');
+    if (list.length !== 1) throw new ConfigError(variableName(name), 'takes exactly one address');
     return list[0] as (typeof list)[number];
   };
+  const outboundListen = env.socketAddresses('OUTBOUND_LISTEN_ADDRS', [one('OUTBOUND_LISTEN_ADDR', '127.0.0.1', 4140)]);
+  if (outboundListen.length > 2)
+    throw new ConfigError(variableName('OUTBOUND_LISTEN_ADDRS'), 'has more than two addresses; give one for IPv4 and one for IPv6');
 
-  const trustAnchorsPem = env.required('IDENTITY_TRUST_ANCHORS', 'give the trust anchors as PEM text');
-  const localName = env.text('IDENTITY_LOCAL_NAME');
-  const identityName = (localName ?? env.required('IDENTITY_SERVER_ID', 'or set LINKERD2_PROXY_IDENTITY_LOCAL_NAME')).toLowerCase();
-  const serverName = (localName ?? env.required('IDENTITY_SERVER_NAME', 'or set LINKERD2_PROXY_IDENTITY_LOCAL_NAME')).toLowerCase();
-  if (!isIdentityName(identityName))
-    throw new ConfigError(
-      variable(localName === undefined ? 'IDENTITY_SERVER_ID' : 'IDENTITY_LOCAL_NAME'),
-      'is not a DNS name without trailing dot',
-    );
-  if (identityName !== serverName) throw new ConfigError(variable('IDENTITY_SERVER_NAME'), 'must equal IDENTITY_SERVER_ID');
+  const identity = identityConfig(env);
 
   const clusterNetworks = env.networks('POLICY_CLUSTER_NETWORKS');
   const inboundDefaultPolicy = env.text('INBOUND_DEFAULT_POLICY') ?? 'all-unauthenticated';
   if (env.text('INBOUND_DEFAULT_POLICY') === undefined)
-    warnings.push(`${variable('INBOUND_DEFAULT_POLICY')} is not set; using all-unauthenticated`);
+    warnings.push(`${variableName('INBOUND_DEFAULT_POLICY')} is not set; using all-unauthenticated`);
   if (!DEFAULT_POLICIES.has(inboundDefaultPolicy)) {
-    throw new ConfigError(variable('INBOUND_DEFAULT_POLICY'), `is no default policy; use one of ${[...DEFAULT_POLICIES].join(', ')}`);
+    throw new ConfigError(variableName('INBOUND_DEFAULT_POLICY'), `is no default policy; use one of ${[...DEFAULT_POLICIES].join(', ')}`);
   }
   if (/^(cluster-|audit)/.test(inboundDefaultPolicy) && clusterNetworks.length === 0) {
-    throw new ConfigError(variable('POLICY_CLUSTER_NETWORKS'), `must be set for the default policy ${inboundDefaultPolicy}`);
+    throw new ConfigError(variableName('POLICY_CLUSTER_NETWORKS'), `must be set for the default policy ${inboundDefaultPolicy}`);
   }
   for (const name of ['INBOUND_PORTS_REQUIRE_IDENTITY', 'INBOUND_PORTS_REQUIRE_TLS']) {
-    if ((env.text(name) ?? '') !== '') warnings.push(`${variable(name)} is not read by proxies; the policy controller enforces it`);
+    if ((env.text(name) ?? '') !== '') warnings.push(`${variableName(name)} is not read by proxies; the policy controller enforces it`);
   }
 
   for (const [name, what] of NOT_BUILT) {
     const value = env.text(name) ?? '';
-    if (value !== '' && value !== 'false') warnings.push(`${variable(name)} is set, but ${what} is not built yet`);
+    if (value !== '' && value !== 'false') warnings.push(`${variableName(name)} is set, but ${what} is not built yet`);
   }
 
   const isIngressMode = env.flag('INGRESS_MODE', false);
-  const coresWanted = env.count('CORES_MIN', env.count('CORES', 1));
+  const coresWanted = coreCount(env, availableCores);
   if (coresWanted > 1) warnings.push(`${coresWanted} cores were asked for; this version uses one`);
   const accessLog = env.text('ACCESS_LOG');
   if (accessLog !== undefined && accessLog !== '' && accessLog !== 'apache' && accessLog !== 'json') {
-    warnings.push(`${variable('ACCESS_LOG')} is neither apache nor json; there will be no access log`);
+    warnings.push(`${variableName('ACCESS_LOG')} is neither apache nor json; there will be no access log`);
   }
   const logFormat = (env.text('LOG_FORMAT') ?? 'plain').toLowerCase();
 
   const config: ProxyConfig = {
+    ...identity,
     outboundListen,
     inboundListen: one('INBOUND_LISTEN_ADDR', '0.0.0.0', 4143),
     controlListen: one('CONTROL_LISTEN_ADDR', '0.0.0.0', 4190),
@@ -121,8 +135,8 @@ export function parseConfig(environment: Environment): ParsedConfig {
     ),
     isIngressMode,
     emitOutboundHeaders: !env.flag('OUTBOUND_DISABLE_INFORMATIONAL_HEADERS', isIngressMode),
-    destination: control(env, 'DESTINATION_SVC'),
-    policy: control(env, 'POLICY_SVC'),
+    destination: controlAddress(env, 'DESTINATION_SVC'),
+    policy: controlAddress(env, 'POLICY_SVC'),
     policyWorkload: env.required('POLICY_WORKLOAD', 'give the workload as JSON: {"ns":"…", "pod":"…"}'),
     destinationContext: env.text('DESTINATION_CONTEXT') ?? '',
     profileSuffixes: env.suffixes('DESTINATION_PROFILE_SUFFIXES', ['svc.cluster.local.']),
@@ -134,26 +148,36 @@ export function parseConfig(environment: Environment): ParsedConfig {
     inboundDefaultPolicy,
     clusterNetworks,
     controlStreamLimits: streamLimits(env),
-    trustAnchorsPem,
-    identityName,
-    serverName,
-    identityDir: env.required('IDENTITY_DIR', 'give the directory for the key and the CSR'),
-    tokenFile: env.required('IDENTITY_TOKEN_FILE', 'give the path of the projected service account token'),
-    identityService: control(env, 'IDENTITY_SVC'),
-    identityMinRefreshMs: env.durationMs('IDENTITY_MIN_REFRESH', 10_000),
-    identityMaxRefreshMs: env.durationMs('IDENTITY_MAX_REFRESH', 86_400_000),
-    tapServiceName: env.text('TAP_SVC_NAME') === '' ? undefined : env.text('TAP_SVC_NAME'),
+    tapServiceName: tapServiceName(env),
     metricsRetainIdleMs: env.durationMs('METRICS_RETAIN_IDLE', 600_000),
     inboundAuthorityLabels: env.text('INBOUND_METRICS_AUTHORITY_LABELS') === 'unsafe',
     outboundHostnameLabels: env.flag('OUTBOUND_METRICS_HOSTNAME_LABELS', false),
     isShutdownEndpointEnabled: env.flag('SHUTDOWN_ENDPOINT_ENABLED', false),
     shutdownGracePeriodMs: env.durationMs('SHUTDOWN_GRACE_PERIOD', 120_000),
-    log: env.text('LOG') ?? 'warn,linkerd=info,hickory=error',
+    log: logFilter(env),
     logFormat: logFormat === 'json' ? 'json' : 'plain',
     accessLog: accessLog === 'apache' || accessLog === 'json' ? accessLog : undefined,
     coresWanted,
+    dns: { minTtlMs: env.durationMs('DNS_MIN_TTL', undefined), maxTtlMs: env.durationMs('DNS_MAX_TTL', undefined) },
+    traces: traceConfig(env),
   };
   return { config, warnings };
+}
+
+/** The only identity that may tap; empty = nobody, as if unset. */
+function tapServiceName(env: EnvReader): string | undefined {
+  const name = env.text('TAP_SVC_NAME');
+  if (name === undefined || name === '' || isSpiffeId(name)) return name === '' ? undefined : name;
+  if (!isDnsIdentity(name.toLowerCase()))
+    throw new ConfigError(variableName('TAP_SVC_NAME'), 'is neither a DNS name without trailing dot nor a spiffe:// URI');
+  return name.toLowerCase();
+}
+
+function logFilter(env: EnvReader): string {
+  const text = env.text('LOG') ?? 'warn,linkerd=info,hickory=error';
+  const filter = parseLogFilter(text);
+  if ('error' in filter) throw new ConfigError(variableName('LOG'), `${filter.error}; write a list like warn,linkerd=info`);
+  return text;
 }
 
 function direction(
@@ -185,7 +209,7 @@ function serverHttp2(env: EnvReader, prefix: string): ServerHttp2Config {
   const connectionWindowBytes = env.count(`${prefix}_INITIAL_CONNECTION_WINDOW_SIZE`, undefined, 0x7fff_ffff);
   const maxFrameBytes = env.count(`${prefix}_MAX_FRAME_SIZE`, undefined, 0xff_ffff);
   if (maxFrameBytes !== undefined && maxFrameBytes < MIN_FRAME_BYTES) {
-    throw new ConfigError(`LINKERD2_PROXY_${prefix}_MAX_FRAME_SIZE`, `must be at least ${MIN_FRAME_BYTES} (RFC 9113 §6.5.2)`);
+    throw new ConfigError(variableName(`${prefix}_MAX_FRAME_SIZE`), `must be at least ${MIN_FRAME_BYTES} (RFC 9113 §6.5.2)`);
   }
   return {
     initialStreamWindowBytes: env.count(`${prefix}_INITIAL_STREAM_WINDOW_SIZE`, undefined, 0x7fff_ffff),
@@ -197,38 +221,20 @@ function serverHttp2(env: EnvReader, prefix: string): ServerHttp2Config {
     maxFrameBytes,
     maxHeaderListBytes: env.count(`${prefix}_MAX_HEADER_LIST_SIZE`, undefined),
     maxPendingAcceptResetStreams: env.count(`${prefix}_MAX_PENDING_ACCEPT_RESET_STREAMS`, undefined),
+    isFlowControlAdaptive: env.flag(`${prefix}_ADAPTIVE_FLOW_CONTROL`, undefined),
+    maxSendBufferBytes: env.count(`${prefix}_MAX_SEND_BUF_SIZE`, undefined),
   };
-}
-
-/** The control-plane address rule (§1.6). */
-function control(env: EnvReader, base: string): ControlAddress {
-  const text = env.required(`${base}_ADDR`, 'give IP:port or name:port');
-  const address = parseHostPort(text);
-  if (address === undefined) throw new ConfigError(`LINKERD2_PROXY_${base}_ADDR`, 'is not IP:port or name:port');
-  if (isLoopbackHost(address.host)) return { ...address, identity: undefined };
-  return {
-    ...address,
-    identity: env.required(`${base}_NAME`, 'give the identity of that service; only loopback addresses go without').toLowerCase(),
-  };
-}
-
-export function isLoopbackHost(host: string): boolean {
-  return host.startsWith('127.') || host === '::1' || host === 'localhost.' || host === 'localhost';
 }
 
 function streamLimits(env: EnvReader): ControlStreamLimits {
   const limits = {
-    initialTimeoutMs: env.durationMs('CONTROL_STREAM_INITIAL_TIMEOUT', undefined),
-    idleTimeoutMs: env.durationMs('CONTROL_STREAM_IDLE_TIMEOUT', undefined),
-    lifetimeMs: env.durationMs('CONTROL_STREAM_LIFETIME', undefined),
+    initialTimeoutMs: env.optionalDurationMs('CONTROL_STREAM_INITIAL_TIMEOUT'),
+    idleTimeoutMs: env.optionalDurationMs('CONTROL_STREAM_IDLE_TIMEOUT'),
+    lifetimeMs: env.optionalDurationMs('CONTROL_STREAM_LIFETIME'),
   };
   const ordered = [limits.initialTimeoutMs, limits.idleTimeoutMs, limits.lifetimeMs].filter((value) => value !== undefined);
   if (ordered.some((value, index) => index > 0 && value < (ordered[index - 1] as number))) {
-    throw new ConfigError('LINKERD2_PROXY_CONTROL_STREAM_IDLE_TIMEOUT', 'initial, idle and lifetime must not decrease in that order');
+    throw new ConfigError(variableName('CONTROL_STREAM_IDLE_TIMEOUT'), 'initial, idle and lifetime must not decrease in that order');
   }
   return limits;
-}
-
-function isIdentityName(name: string): boolean {
-  return name.length <= 253 && name.split('.').every((label) => /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/.test(label));
 }

@@ -4,6 +4,7 @@
  * parse-config.ts maps them here and refuses what it must.
  */
 import type { SocketAddress } from '@weft/net';
+import type { IdentityConfig } from './identity-config.ts';
 
 /** Exponential back-off (§1.1): base grows from min to max, plus up to `jitterRatio` of it. */
 export interface Backoff {
@@ -28,6 +29,10 @@ export interface ServerHttp2Config {
   readonly maxFrameBytes: number | undefined;
   readonly maxHeaderListBytes: number | undefined;
   readonly maxPendingAcceptResetStreams: number | undefined;
+  /** Read, not used: windows here follow the memory budget. */
+  readonly isFlowControlAdaptive: boolean | undefined;
+  /** Read, not used: what waits to be sent is bounded per turn and by the memory budget. */
+  readonly maxSendBufferBytes: number | undefined;
 }
 
 /** Settings that inbound and outbound have each. */
@@ -55,8 +60,26 @@ export interface ControlStreamLimits {
   readonly lifetimeMs: number | undefined;
 }
 
+/** Least and greatest life of DNS answers. */
+export interface DnsConfig {
+  readonly minTtlMs: number | undefined;
+  readonly maxTtlMs: number | undefined;
+}
+
+/** Traces, and what describes this proxy in them. The first of a name wins: resource attributes, extra ones, those of the file. */
+export interface TraceConfig {
+  /** Undefined = no traces. */
+  readonly collector: ControlAddress | undefined;
+  readonly serviceName: string;
+  /** File of lines `k="v"`, as the downward API writes labels. */
+  readonly attributesPath: string | undefined;
+  readonly extraAttributes: ReadonlyMap<string, string>;
+  readonly resourceAttributes: ReadonlyMap<string, string>;
+  readonly hostName: string | undefined;
+}
+
 /** Everything that the environment can say. */
-export interface ProxyConfig {
+export interface ProxyConfig extends IdentityConfig {
   readonly outboundListen: readonly SocketAddress[];
   readonly inboundListen: SocketAddress;
   readonly controlListen: SocketAddress;
@@ -83,14 +106,6 @@ export interface ProxyConfig {
   readonly inboundDefaultPolicy: string;
   readonly clusterNetworks: readonly string[];
   readonly controlStreamLimits: ControlStreamLimits;
-  readonly trustAnchorsPem: string;
-  readonly identityName: string;
-  readonly serverName: string;
-  readonly identityDir: string;
-  readonly tokenFile: string;
-  readonly identityService: ControlAddress;
-  readonly identityMinRefreshMs: number;
-  readonly identityMaxRefreshMs: number;
   readonly tapServiceName: string | undefined;
   readonly metricsRetainIdleMs: number;
   readonly inboundAuthorityLabels: boolean;
@@ -101,4 +116,6 @@ export interface ProxyConfig {
   readonly logFormat: 'plain' | 'json';
   readonly accessLog: 'apache' | 'json' | undefined;
   readonly coresWanted: number;
+  readonly dns: DnsConfig;
+  readonly traces: TraceConfig;
 }

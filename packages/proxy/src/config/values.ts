@@ -18,6 +18,13 @@ export class ConfigError extends Error {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const PREFIX = 'LINKERD2_PROXY_';
+/** Milliseconds beyond this would lose precision, and mean more than a quarter of a million years. */
+const MAX_DURATION_MS = Number.MAX_SAFE_INTEGER;
+
+/** The whole name of a variable given without its prefix. */
+export function variableName(name: string): string {
+  return PREFIX + name;
+}
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** Typed reads of one environment; names are given without the prefix. */
@@ -33,6 +40,11 @@ export class EnvReader {
     return this.env[PREFIX + name];
   }
 
+  /** Raw text of a variable that has no prefix; undefined when unset. */
+  unprefixed(name: string): string | undefined {
+    return this.env[name];
+  }
+
   /** Text that must be there and not be empty. */
   required(name: string, remedy: string): string {
     const value = this.text(name);
@@ -44,15 +56,23 @@ export class EnvReader {
   durationMs(name: string, fallback: undefined): number | undefined;
   durationMs(name: string, fallback: number | undefined): number | undefined {
     const value = this.text(name);
-    if (value === undefined || value.trim() === '') return fallback;
+    if (value === undefined) return fallback;
     const match = /^\s*(\d+)(ms|s|m|h|d)?\s*$/.exec(value);
-    if (match === null || (match[2] === undefined && Number(match[1]) !== 0)) {
+    const durationMs = Number(match?.[1]) * (UNIT_MS[match?.[2] ?? ''] ?? 0);
+    if (match === null || (match[2] === undefined && Number(match[1]) !== 0) || durationMs > MAX_DURATION_MS) {
       throw new ConfigError(PREFIX + name, 'is not a duration; write a whole number with a unit: 500ms, 10s, 5m, 1h, 1d');
     }
-    return Number(match[1]) * (match[2] === undefined ? 0 : (UNIT_MS[match[2]] as number));
+    return durationMs;
   }
 
-  flag(name: string, fallback: boolean): boolean {
+  /** As `durationMs` without default, an empty text being the same as none (§1.4: limits of control-plane streams). */
+  optionalDurationMs(name: string): number | undefined {
+    return this.text(name) === '' ? undefined : this.durationMs(name, undefined);
+  }
+
+  flag(name: string, fallback: boolean): boolean;
+  flag(name: string, fallback: undefined): boolean | undefined;
+  flag(name: string, fallback: boolean | undefined): boolean | undefined {
     const value = this.text(name);
     if (value === undefined) return fallback;
     if (value === 'true') return true;
@@ -64,7 +84,7 @@ export class EnvReader {
   count(name: string, fallback: undefined, max?: number): number | undefined;
   count(name: string, fallback: number | undefined, max = 0xffff_ffff): number | undefined {
     const value = this.text(name);
-    if (value === undefined || value.trim() === '') return fallback;
+    if (value === undefined) return fallback;
     const number = Number(value.trim());
     if (!/^\s*\d+\s*$/.test(value) || number > max) throw new ConfigError(PREFIX + name, `is not a whole number from 0 to ${max}`);
     return number;
@@ -106,7 +126,7 @@ export class EnvReader {
       const text = item.trim();
       if (text === '') continue;
       if (!isIp(text)) throw new ConfigError(PREFIX + name, 'has an item that is no IP address');
-      ips.add(text);
+      ips.add(canonicalIp(text));
     }
     return ips;
   }
@@ -129,7 +149,7 @@ export class EnvReader {
 
   socketAddresses(name: string, fallback: readonly SocketAddress[]): readonly SocketAddress[] {
     const value = this.text(name);
-    if (value === undefined || value.trim() === '') return fallback;
+    if (value === undefined) return fallback;
     return value.split(',').map((item) => {
       const address = parseSocketAddress(item.trim());
       if (address === undefined) throw new ConfigError(PREFIX + name, 'is not IP:port (IPv6 in brackets)');
@@ -146,10 +166,17 @@ export class EnvReader {
     if (minMs === undefined || maxMs === undefined) throw new ConfigError(variable, 'the minimum and the maximum must be set together');
     if (minMs > maxMs || minMs === 0) throw new ConfigError(variable, 'must be above 0 and not above the maximum');
     const jitterRatio = jitter === undefined ? 0 : Number(jitter);
-    if (!(jitterRatio >= 0 && jitterRatio <= 100))
+    if (jitter?.trim() === '' || !(jitterRatio >= 0 && jitterRatio <= 100))
       throw new ConfigError(`${PREFIX}${base}_EXP_BACKOFF_JITTER`, 'is not a number from 0 to 100');
     return { minMs, maxMs, jitterRatio };
   }
+}
+
+/** An address as sockets show it: IPv6 as RFC 5952 writes it, IPv4-mapped ones as IPv4. */
+export function canonicalIp(ip: string): string {
+  if (!ip.includes(':')) return ip;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
+  return mapped ?? new URL(`http://[${ip}]/`).hostname.slice(1, -1);
 }
 
 export function isIp(text: string): boolean {

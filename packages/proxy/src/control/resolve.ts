@@ -6,7 +6,7 @@
 import { Resolver } from 'node:dns';
 import type { SocketAddress } from '@weft/net';
 import type { ControlAddress } from '../config/types.ts';
-import { isLoopbackHost } from '../config/parse-config.ts';
+import { isLoopbackHost } from '../config/control-address.ts';
 import { isIp } from '../config/values.ts';
 
 /** A lookup takes at most this long per try, and this many tries. */
