@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 // These make local clusters of their own, whatever the others run on.
 const LOCAL_ONLY = ['nodes', 'resources', 'identity', 'destination', 'proxy-injector'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
-// Minutes each, on clusters of their own: run by `.ci/nightly` and `npm run test:cluster`, left out by `npm run test:cluster -- --core` (`.ci/run`).
+// Minutes each, on clusters of their own: left out by `npm run test:cluster -- --core`, for a developer in a hurry.
 const LONG = ['restarts', 'lifecycle', 'guides', 'cni', 'nodes'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
 // One file at a time: they share a cluster, and a starved one fails what waits for seconds.
