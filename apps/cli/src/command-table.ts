@@ -81,6 +81,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/identity.ts'),
   },
   {
+    name: 'profile',
+    description: 'print a ServiceProfile, to edit or from an OpenAPI or protobuf file',
+    load: () => import('./commands/profile.ts'),
+  },
+  {
     name: 'completion',
     description: 'print a completion script for bash, zsh or fish',
     load: () => import('./commands/completion.ts'),

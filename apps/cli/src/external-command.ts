@@ -11,6 +11,9 @@ import type { Command } from 'commander';
 /** Prefixes of the programs that extend the command, in the order in which they are looked for. */
 export const EXTENSION_PREFIXES: readonly string[] = ['weft-', 'linkerd-'];
 
+/** Words that once were commands of their own, and mean those of the extension `viz` (features CLI-03). `stat`, `top` and `edges` are built in. */
+export const VIZ_WORDS: ReadonlySet<string> = new Set(['dashboard', 'routes', 'tap']);
+
 /** Conventional exit codes of a shell: not to be run, and ended by a signal. */
 const EXIT_CANNOT_RUN = 126;
 const EXIT_SIGNAL = 128;

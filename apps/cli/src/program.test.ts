@@ -80,6 +80,40 @@ describe('[CLI-02] [EX-01] a word that is no command', () => {
   });
 });
 
+describe('[CLI-03] a word that was a command once', () => {
+  it.each(['dashboard', 'routes', 'tap'])('%s runs that of the extension viz, and says so', (word) => {
+    const directory = mkdtempSync(join(tmpdir(), 'weft-cli-'));
+    try {
+      writeFileSync(join(directory, 'linkerd-viz'), '#!/bin/sh\necho "$@"\nexit 4\n');
+      chmodSync(join(directory, 'linkerd-viz'), 0o755);
+      const env = { ...process.env, PATH: `${directory}:${process.env['PATH'] ?? ''}` };
+      expect(weft(['--context', 'c', word, 'deploy', '-n', 'a'], { env })).toEqual({
+        code: 4,
+        stdout: `--context c ${word} deploy -n a\n`,
+        stderr: `weft ${word} is deprecated, use weft viz ${word}\n`,
+      });
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
+
+  it('says what is missing without the extension', () => {
+    expect(weft(['dashboard'], { env: { PATH: '/nonexistent' } })).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'weft dashboard is deprecated, use weft viz dashboard\n' +
+        'Error: the extension viz is not installed: neither weft-viz nor linkerd-viz is on the PATH\n',
+    });
+  });
+
+  it.each(['stat', 'top', 'edges'])('%s is built in, and forwards to nothing', (word) => {
+    const { code, stdout, stderr } = weft([word, '--help'], { env: { PATH: '/nonexistent' } });
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toContain(`Usage: weft ${word}`);
+  });
+});
+
 describe('[CLI-01] the namespace of the control plane', () => {
   it.each([
     [{ LINKERD_NAMESPACE: 'mesh' }, [], 'mesh'],

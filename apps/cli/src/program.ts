@@ -7,7 +7,7 @@ import { Command, CommanderError } from 'commander';
 import { CommandFailure, EXIT_USAGE } from './command-context.ts';
 import type { CommandContext, CommandOutput } from './command-context.ts';
 import { COMMANDS } from './command-table.ts';
-import { findExtension, runExtension, subCommandIndex } from './external-command.ts';
+import { EXTENSION_PREFIXES, findExtension, runExtension, subCommandIndex, VIZ_WORDS } from './external-command.ts';
 import { addGlobalOptions, readGlobalOptions } from './global-options.ts';
 
 const PROCESS_OUTPUT: CommandOutput = {
@@ -39,6 +39,7 @@ export async function runProgram(argv: readonly string[], output: CommandOutput 
   if (name !== undefined && name !== 'help' && !isCommand(name)) {
     const file = findExtension(name);
     if (file !== undefined) return runExtension(file, argv.toSpliced(at as number, 1));
+    if (VIZ_WORDS.has(name)) return runViz(name, argv, output);
   }
   try {
     await program.parseAsync(argv, { from: 'user' });
@@ -50,6 +51,16 @@ export async function runProgram(argv: readonly string[], output: CommandOutput 
     return error instanceof CommandFailure ? error.exitCode : 1;
   }
   return code;
+}
+
+/** A word of the extension `viz`, without saying so: the command line is the same, but for the word before it. */
+function runViz(name: string, argv: readonly string[], { err }: CommandOutput): Promise<number> {
+  err(`weft ${name} is deprecated, use weft viz ${name}\n`);
+  const file = findExtension('viz');
+  if (file !== undefined) return runExtension(file, argv);
+  const programs = EXTENSION_PREFIXES.map((prefix) => `${prefix}viz`).join(' nor ');
+  err(`Error: the extension viz is not installed: neither ${programs} is on the PATH\n`);
+  return Promise.resolve(1);
 }
 
 /** Whether a built-in command has this name or alias. */
