@@ -269,7 +269,7 @@ describe('what is tunnelled', () => {
     expect(headers).toMatchObject({ upgrade: 'websocket', 'l5d-client-id': CLIENT_ID });
     const { outbound, inbound } = await counted((now) => now.inbound.sum('inbound_http_statuses_total', { status: '101' }) === 1);
     // Never over HTTP/2: the connection says so in its transport header.
-    expect(inbound.sum('inbound_tcp_transport_header_connections_total', { session_protocol: 'http1', target_port: '8082' })).toBe(1);
+    expect(inbound.sum('inbound_tcp_transport_header_connections_total', { session_protocol: 'http/1', target_port: '8082' })).toBe(1);
     expect(outbound.sum('response_total', { direction: 'outbound', target_port: '8082', status_code: '101', tls: 'true' })).toBe(1);
   });
 

@@ -91,7 +91,7 @@ describe('a proxy', () => {
     expect(await ask(adminPort, '/ready')).toEqual({ status: 200, body: 'ready\n' });
     const { body } = await ask(adminPort, '/metrics');
     expect(body).toContain('control_identity_cert_refreshes_total{result="ok"} 1');
-    expect(body).toContain('proxy_build_info{version="1.2.3"');
+    expect(body).toContain('proxy_build_info{date="",git_sha="",profile="release",vendor="weft",version="1.2.3"');
     expect(body).toMatch(/# EOF\n$/);
     expect(body).toMatch(/weft_inbound_requests_in_flight 0/);
   });

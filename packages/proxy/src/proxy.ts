@@ -21,7 +21,7 @@ import { AdminServer } from './admin/admin-server.ts';
 import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
 import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
 import { ConfigError } from './config/values.ts';
-import { GrpcChannel } from './control/grpc-client.ts';
+import { CONNECT_WAIT_MS, GrpcChannel } from './control/grpc-client.ts';
 import { resolveControlAddress } from './control/resolve.ts';
 import { Admission } from './admission.ts';
 import { DrainSet } from './drain.ts';
@@ -30,11 +30,13 @@ import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget
 import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
+import { PolicyLog } from './inbound/policy-log.ts';
 import { createAccessLog } from './metrics/access-log.ts';
 import { ControlFamilies } from './metrics/control-metrics.ts';
 import { EndpointMetrics } from './metrics/endpoint-metrics.ts';
 import { InboundMetrics } from './metrics/inbound-metrics.ts';
 import { OutboundMetrics } from './metrics/outbound-metrics.ts';
+import { tlsInfo } from './metrics/tls-info.ts';
 import { TransportMetrics } from './metrics/transport-metrics.ts';
 import { EndpointTransport } from './outbound/endpoint-transport.ts';
 import { OutboundServer, addressText } from './outbound/outbound-server.ts';
@@ -110,7 +112,8 @@ export class Proxy {
     processMetrics(this.registry);
     this.registry
       .gauge('proxy_build_info', 'Proxy build info')
-      .get({ version: options.version, git_sha: '', profile: 'release', date: '', vendor: 'weft' }).value = 1;
+      .get({ date: '', git_sha: '', profile: 'release', vendor: 'weft', version: options.version }).value = 1;
+    tlsInfo(this.registry);
     const internal = this.registry.counter('weft_internal_errors_total', 'Errors of the proxy itself, by place');
     configureNet({
       onInternalError: (where, error) => {
@@ -133,7 +136,7 @@ export class Proxy {
 
     const endpointMetrics = new EndpointMetrics(this.registry);
     const inboundMetrics = new InboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.inboundAuthorityLabels);
-    const outboundMetrics = new OutboundMetrics(this.registry, this.transportMetrics, endpointMetrics);
+    const outboundMetrics = new OutboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.outboundHostnameLabels);
 
     const inbound = this.createInbound(discovery, inboundMetrics);
     const outbound = this.createOutbound(discovery, outboundMetrics);
@@ -202,7 +205,7 @@ export class Proxy {
       connectTimeoutMs: direction.connectTimeoutMs,
       keepAliveMs: direction.connectKeepAliveMs,
       userTimeoutMs: direction.connectUserTimeoutMs,
-      metrics: this.controlFamilies.channel(address),
+      metrics: this.controlFamilies.channel(address, name, CONNECT_WAIT_MS),
       resolve: (onResolved, onError) =>
         resolveControlAddress(
           address,
@@ -275,6 +278,7 @@ export class Proxy {
         serverH2: this.serverOptions(config.inbound.serverHttp2),
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
+        policyLog: new PolicyLog(log, this.clock.now),
         log,
       },
     });
@@ -330,10 +334,18 @@ export class Proxy {
             backoff: config.outbound.connectBackoff,
             queueCapacity: config.outbound.tcpQueueCapacity,
             failfastTimeoutMs: config.outbound.tcpFailfastTimeoutMs,
+            balancerSeries: (backend) =>
+              metrics.tcpBalancer(
+                parent(),
+                backend,
+                target.current?.policy.protocol === 'tls',
+                config.outbound.tcpFailfastTimeoutMs,
+              ),
             createTransport,
           },
           countTcpError: (label) => metrics.tcpError(origDst, label),
-          countRoute: (event, found, route, error) => metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error),
+          countRoute: (event, found, route, error, sni) =>
+            metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error, sni),
         };
       },
     });

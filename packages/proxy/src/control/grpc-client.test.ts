@@ -59,7 +59,7 @@ function channelTo(port: number, options: { clock?: Clock; resolve?: () => numbe
     connectTimeoutMs: 1000,
     keepAliveMs: undefined,
     userTimeoutMs: undefined,
-    metrics: new ControlFamilies(registry).channel(address),
+    metrics: new ControlFamilies(registry).channel(address, 'destination', 30_000),
     resolve: (onResolved) => onResolved([{ ip: '127.0.0.1', port: options.resolve?.() ?? port }]),
     log: { debug: () => {}, warn: () => {} },
   });

@@ -33,7 +33,7 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const PREFIX_BYTES = 5;
 const CANCEL = 8;
 /** Calls that wait for a connection at most this long (§5.1: fail-fast 30 s). */
-const CONNECT_WAIT_MS = 30_000;
+export const CONNECT_WAIT_MS = 30_000;
 
 /** Receives a call's events. `onMessage` views are copies that may be kept. */
 export interface GrpcCallSink {
@@ -80,6 +80,7 @@ interface Pending {
   readonly sink: GrpcCallSink;
   isCancelled: boolean;
   stream: CallStream | undefined;
+  readonly startedMs: number;
   cancelWait: (() => void) | undefined;
 }
 
@@ -92,6 +93,9 @@ export class GrpcChannel implements GrpcCaller {
   private cancelRetry: (() => void) | undefined = undefined;
   private waiting: Pending[] = [];
   private nextAddress = 0;
+  private addressCount = 0;
+  /** Calls have waited in vain: the gate of the metrics. */
+  private isShut = false;
   private isClosed = false;
   isReachable = false;
 
@@ -105,7 +109,16 @@ export class GrpcChannel implements GrpcCaller {
   }
 
   call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: FieldList = []): GrpcCall {
-    const pending: Pending = { path, request, metadata, sink, isCancelled: false, stream: undefined, cancelWait: undefined };
+    const pending: Pending = {
+      path,
+      request,
+      metadata,
+      sink,
+      isCancelled: false,
+      stream: undefined,
+      startedMs: this.deps.clock.now(),
+      cancelWait: undefined,
+    };
     this.deps.metrics.request();
     if (this.connection?.canCall === true) this.begin(this.connection, pending);
     else this.wait(pending);
@@ -117,12 +130,14 @@ export class GrpcChannel implements GrpcCaller {
         pending.stream?.cancel();
         const at = this.waiting.indexOf(pending);
         if (at >= 0) this.waiting.splice(at, 1);
+        this.deps.metrics.balancer.queued(this.waiting.length);
       },
     };
   }
 
   close(): void {
     this.isClosed = true;
+    this.deps.metrics.balancer.close();
     this.cancelRetry?.();
     this.connection?.close();
     for (const pending of this.waiting.splice(0)) this.finish(pending, GRPC_UNAVAILABLE, 'channel closed');
@@ -130,10 +145,15 @@ export class GrpcChannel implements GrpcCaller {
 
   private wait(pending: Pending): void {
     this.waiting.push(pending);
+    this.deps.metrics.balancer.queued(this.waiting.length);
     pending.cancelWait = this.deps.clock.after(CONNECT_WAIT_MS, () => {
       const at = this.waiting.indexOf(pending);
       if (at < 0) return;
       this.waiting.splice(at, 1);
+      const { balancer } = this.deps.metrics;
+      balancer.queued(this.waiting.length);
+      if (!this.isShut) balancer.gate(true);
+      this.isShut = true;
       this.finish(pending, GRPC_UNAVAILABLE, 'service in fail-fast');
     });
     this.connect();
@@ -143,7 +163,8 @@ export class GrpcChannel implements GrpcCaller {
     pending.cancelWait?.();
     if (pending.isCancelled) return;
     pending.isCancelled = true;
-    this.deps.metrics.response(status);
+    if (pending.stream?.isAnswered === true) this.deps.metrics.answered(status);
+    else this.deps.metrics.failed();
     pending.sink.onEnd(status, message);
   }
 
@@ -152,6 +173,9 @@ export class GrpcChannel implements GrpcCaller {
     this.isConnecting = true;
     this.deps.resolve(
       (addresses) => {
+        this.addressCount = addresses.length;
+        this.deps.metrics.balancer.updated({ isReset: true, add: addresses, remove: [] });
+        this.deps.metrics.balancer.endpoints(0, addresses.length);
         if (addresses.length === 0) this.connectFailed('no addresses');
         else this.dial(addresses[this.nextAddress++ % addresses.length] as SocketAddress);
       },
@@ -203,15 +227,22 @@ export class GrpcChannel implements GrpcCaller {
     }
     this.backoff.reset();
     this.isReachable = true;
+    const { balancer } = this.deps.metrics;
+    balancer.endpoints(1, this.addressCount - 1);
+    if (this.isShut) balancer.gate(false);
+    this.isShut = false;
     const connection = new ChannelConnection(stream, this.deps.clock.now, () => {
       if (this.connection === connection) {
         this.connection = undefined;
         this.isReachable = false;
+        balancer.endpoints(0, this.addressCount);
         if (this.waiting.length > 0) this.connect();
       }
     });
     this.connection = connection;
-    for (const pending of this.waiting.splice(0)) {
+    const waiting = this.waiting.splice(0);
+    balancer.queued(0);
+    for (const pending of waiting) {
       pending.cancelWait?.();
       if (!pending.isCancelled) this.begin(connection, pending);
     }
@@ -230,13 +261,20 @@ export class GrpcChannel implements GrpcCaller {
   }
 
   private begin(connection: ChannelConnection, pending: Pending): void {
-    const stream = new CallStream((status, message) => this.finish(pending, status, message), pending.sink);
+    const { metrics, clock } = this.deps;
+    const stream = new CallStream(
+      (status, message) => this.finish(pending, status, message),
+      pending.sink,
+      () => metrics.head(clock.now() - pending.startedMs),
+    );
     pending.stream = stream;
     const authority = `${this.deps.address.host}:${this.deps.address.port}`;
     if (!connection.start(authority, pending, stream)) {
       pending.stream = undefined;
       this.wait(pending);
+      return;
     }
+    metrics.balancer.waited(clock.now() - pending.startedMs);
   }
 }
 
@@ -354,6 +392,9 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
 /** One call's stream: gathers length-prefixed messages and reads the status. */
 class CallStream implements H2StreamSink {
   handle: H2StreamHandle | undefined = undefined;
+  /** The head of an answer has come. */
+  isAnswered = false;
+  private readonly onHead: () => void;
   private readonly finish: (status: number, message: string) => void;
   private readonly sink: GrpcCallSink;
   /** Bytes of the message that is still coming, its prefix included. */
@@ -363,8 +404,9 @@ class CallStream implements H2StreamSink {
   private wantedBytes = PREFIX_BYTES;
   private isDone = false;
 
-  constructor(finish: (status: number, message: string) => void, sink: GrpcCallSink) {
+  constructor(finish: (status: number, message: string) => void, sink: GrpcCallSink, onHead: () => void) {
     this.finish = finish;
+    this.onHead = onHead;
     this.sink = sink;
   }
 
@@ -375,6 +417,10 @@ class CallStream implements H2StreamSink {
   }
 
   onHeaders(fields: Readonly<FieldList>, endStream: boolean): void {
+    if (!this.isAnswered) {
+      this.isAnswered = true;
+      this.onHead();
+    }
     const status = fieldValue(fields, ':status');
     const grpcStatus = fieldValue(fields, 'grpc-status');
     if (grpcStatus !== undefined && endStream) this.endWith(fields);

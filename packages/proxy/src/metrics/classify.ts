@@ -17,6 +17,12 @@ export interface Classification {
 const SUCCESS: Classification = { isFailure: false, grpcStatus: '', error: '' };
 const FAILURE: Classification = { isFailure: true, grpcStatus: '', error: '' };
 
+/** `unclassified` is what an answer that never came is called. */
+function abortLabel({ status, failure }: Outcome): string {
+  if (failure?.kind === 'reset') return 'h2';
+  return status === 0 ? 'unclassified' : 'canceled';
+}
+
 /** Judges a finished exchange from its status, its last fields and how it ended. */
 export function classify(
   outcome: Outcome,
@@ -26,8 +32,7 @@ export function classify(
   const grpcStatus =
     (trailers === undefined ? undefined : fieldValue(trailers, 'grpc-status')) ??
     (fields === undefined ? undefined : fieldValue(fields, 'grpc-status'));
-  if (outcome.isAborted)
-    return { isFailure: true, grpcStatus: grpcStatus ?? '', error: outcome.failure?.kind === 'reset' ? 'h2' : 'canceled' };
+  if (outcome.isAborted) return { isFailure: true, grpcStatus: grpcStatus ?? '', error: abortLabel(outcome) };
   if (grpcStatus !== undefined) return { isFailure: FAILED_GRPC.has(grpcStatus), grpcStatus, error: '' };
   return outcome.status >= 500 || outcome.status === 0 ? FAILURE : SUCCESS;
 }

@@ -11,6 +11,7 @@ import {
   type HistogramFamily,
   LATENCY_MS_BUCKETS,
   type MetricRegistry,
+  formatLabels,
 } from '@weft/telemetry';
 import type { Outcome } from '../http/exchange.ts';
 import { classify } from './classify.ts';
@@ -37,7 +38,8 @@ export class EndpointMetrics {
 
   /** The series of a label set; `labels` come in the contract's order, `direction` first. */
   get(labels: Readonly<Record<string, string>>): EndpointSeries {
-    const key = JSON.stringify(labels);
+    // As text of the page: what a peer has put in is escaped and cut, also where it is a key.
+    const key = formatLabels(labels);
     let series = this.series.get(key);
     if (series === undefined) {
       if (this.series.size > MAX_CACHED_SERIES) this.series.clear();

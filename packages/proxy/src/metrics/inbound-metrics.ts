@@ -225,16 +225,26 @@ export class InboundMetrics {
   detected(server: InboundPolicy['meta'], port: number, protocol: DetectedProtocol, elapsedMs: number): void {
     const labels = { srv_group: server.group, srv_kind: server.kind, srv_name: server.name, srv_port: String(port) };
     this.detectDuration.get(labels).observe(elapsedMs / 1000);
-    this.detectResults.get({ ...labels, result: protocol }).value += 1;
+    countDetection(this.detectResults, labels, protocol);
   }
 
   transportHeader(header: TransportHeader, clientId: string): void {
     this.transportHeaders.get({
-      session_protocol: header.sessionProtocol ?? '',
+      session_protocol: header.sessionProtocol === undefined ? '' : header.sessionProtocol === 'http1' ? 'http/1' : 'http/2',
       target_port: String(header.port),
       target_name: header.name ?? '',
       client_id: clientId,
     }).value += 1;
+  }
+}
+
+const DETECTION_RESULTS = ['http/1', 'http/2', 'not_http', 'read_timeout', 'error'] as const;
+
+/** One result of detection. The others are there from the first one on, at 0, so that rates of them can be asked for. */
+export function countDetection(family: CounterFamily, labels: Readonly<Record<string, string>>, protocol: string): void {
+  for (const result of DETECTION_RESULTS) {
+    const counter = family.get({ result, ...labels });
+    if (result === protocol) counter.value += 1;
   }
 }
 

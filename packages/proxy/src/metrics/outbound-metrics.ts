@@ -8,17 +8,12 @@ import { type ProxyError, errorLabel } from '../http/proxy-error.ts';
 import type { HttpEndpoint } from '../outbound/http-endpoint.ts';
 import { BalancerMetrics, type BalancerSeries } from './balancer-metrics.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
-import { peerErrorFamily } from './inbound-metrics.ts';
+import { countDetection, peerErrorFamily } from './inbound-metrics.ts';
 import { RouteMetrics, metaLabels } from './route-metrics.ts';
 import type { TransportMetrics } from './transport-metrics.ts';
 
 const LEGACY = { layout: 'legacy' } as const;
 const DETECT_SECONDS = [0.001, 0.1];
-
-/** `result` label of detection. */
-export function detectResult(protocol: DetectedProtocol): string {
-  return protocol;
-}
 
 export class OutboundMetrics {
   readonly transport: TransportMetrics;
@@ -31,11 +26,17 @@ export class OutboundMetrics {
   private readonly detectResults: CounterFamily;
   private readonly tcpOpens: CounterFamily;
   private readonly tcpCloses: CounterFamily;
+  private readonly tlsOpens: CounterFamily;
+  private readonly tlsCloses: CounterFamily;
   private readonly httpBalancers: BalancerMetrics;
+  private readonly tcpBalancers: BalancerMetrics;
+  private readonly tlsBalancers: BalancerMetrics;
+  private readonly hasHostnameLabels: boolean;
   private readonly peerErrorCounts: CounterFamily;
   private readonly seriesByEndpoint = new WeakMap<HttpEndpoint, EndpointSeries>();
 
-  constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics) {
+  /** `hasHostnameLabels`: OUTBOUND_METRICS_HOSTNAME_LABELS. */
+  constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics, hasHostnameLabels = false) {
     this.transport = transport;
     this.endpoints = endpoints;
     this.httpErrors = registry.counter(
@@ -60,8 +61,13 @@ export class OutboundMetrics {
     );
     this.detectResults = registry.counter('outbound_tcp_detect_http_results_total', 'Results for protocol detection');
     this.peerErrorCounts = peerErrorFamily(registry);
-    this.routes = new RouteMetrics(registry);
+    this.hasHostnameLabels = hasHostnameLabels;
+    this.routes = new RouteMetrics(registry, hasHostnameLabels);
     this.httpBalancers = new BalancerMetrics(registry, 'outbound_http');
+    this.tcpBalancers = new BalancerMetrics(registry, 'outbound_tcp');
+    this.tlsBalancers = new BalancerMetrics(registry, 'outbound_tls');
+    this.tlsOpens = registry.counter('outbound_tls_route_open_total', 'The total number of connections opened');
+    this.tlsCloses = registry.counter('outbound_tls_route_close_total', 'The total number of connections closed');
     this.tcpOpens = registry.counter('outbound_tcp_route_open_total', 'The total number of connections opened');
     this.tcpCloses = registry.counter('outbound_tcp_route_close_total', 'The total number of connections closed');
   }
@@ -83,6 +89,16 @@ export class OutboundMetrics {
     );
   }
 
+  /** The balancer of an opaque route, or of a TLS route. */
+  tcpBalancer(parent: Meta, backend: Backend, isTls: boolean, failfastTimeoutMs: number): BalancerSeries | undefined {
+    const { target } = backend;
+    if (target.kind !== 'balance') return undefined;
+    const labels = { ...metaLabels('parent', parent, true), ...metaLabels('backend', backend.meta, true) };
+    return isTls
+      ? this.tlsBalancers.series({ ...labels, concrete: target.path }, failfastTimeoutMs)
+      : this.tcpBalancers.series({ ...labels, logical: target.path, concrete: target.path }, failfastTimeoutMs);
+  }
+
   httpError(error: ProxyError): void {
     const label = errorLabel(error.kind);
     if (label !== undefined) this.httpErrors.get({ error: label }).value += 1;
@@ -90,7 +106,7 @@ export class OutboundMetrics {
 
   tcpError(target: SocketAddress, error: string): void {
     this.tcpErrors.get({
-      target_addr: `${target.ip}:${target.port}`,
+      target_addr: target.ip.includes(':') ? `[${target.ip}]:${target.port}` : `${target.ip}:${target.port}`,
       target_ip: target.ip,
       target_port: String(target.port),
       error,
@@ -109,18 +125,20 @@ export class OutboundMetrics {
   detected(parent: Meta | undefined, protocol: DetectedProtocol, elapsedMs: number): void {
     const labels = metaLabels('parent', parent, true);
     this.detectDuration.get(labels).observe(elapsedMs / 1000);
-    this.detectResults.get({ ...labels, result: detectResult(protocol) }).value += 1;
+    countDetection(this.detectResults, labels, protocol);
   }
 
-  tcpRoute(event: 'open' | 'close', target: SocketAddress, parent: Meta, route: Meta | undefined, error: string): void {
+  /** `sni` is given for TLS routes, which are told apart by it and not by address. */
+  tcpRoute(event: 'open' | 'close', target: SocketAddress, parent: Meta, route: Meta | undefined, error: string, sni?: string): void {
     const labels = {
-      target_ip: target.ip,
-      target_port: String(target.port),
       ...metaLabels('parent', parent, true),
       ...metaLabels('route', route, false),
+      ...(sni === undefined
+        ? { target_ip: target.ip, target_port: String(target.port) }
+        : { hostname: this.hasHostnameLabels ? sni.toLowerCase() : '' }),
     };
-    if (event === 'open') this.tcpOpens.get(labels).value += 1;
-    else this.tcpCloses.get({ ...labels, error }).value += 1;
+    if (event === 'open') (sni === undefined ? this.tcpOpens : this.tlsOpens).get(labels).value += 1;
+    else (sni === undefined ? this.tcpCloses : this.tlsCloses).get({ ...labels, error }).value += 1;
   }
 }
 

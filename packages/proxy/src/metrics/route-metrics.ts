@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Per-route families of both sides (proxy-contract §7.2): requests, durations, statuses, frame sizes, by parent, route and backend. */
 import type { FieldList } from '@weft/bytes';
+import { H2_CODES } from '@weft/http2';
 import type { Backend, Meta } from '@weft/routing';
 import type { Counter, CounterFamily, Histogram, HistogramFamily, MetricRegistry } from '@weft/telemetry';
 import type { Outcome } from '../http/exchange.ts';
@@ -74,14 +75,16 @@ function outboundFamilies(registry: MetricRegistry, protocol: 'http' | 'grpc'): 
 export class RouteMetrics {
   private readonly http: OutboundFamilies;
   private readonly grpc: OutboundFamilies;
+  private readonly hasHostnameLabels: boolean;
 
-  constructor(registry: MetricRegistry) {
+  constructor(registry: MetricRegistry, hasHostnameLabels: boolean) {
+    this.hasHostnameLabels = hasHostnameLabels;
     this.http = outboundFamilies(registry, 'http');
     this.grpc = outboundFamilies(registry, 'grpc');
   }
 
   route(parent: Meta, route: Meta, isGrpc: boolean): OutboundRouteSeries {
-    return new OutboundRouteSeries(isGrpc ? this.grpc : this.http, parent, route);
+    return new OutboundRouteSeries(isGrpc ? this.grpc : this.http, parent, route, this.hasHostnameLabels);
   }
 }
 
@@ -97,6 +100,31 @@ class BackendSeries {
     this.requests = families.backendRequests.get(labels);
     this.duration = families.backendDurations.get(labels);
     this.frames = families.backendFrames.get(labels);
+  }
+}
+
+/** Names of hosts that a route tells apart; requests for others count without a name. */
+const MAX_HOSTNAMES = 100;
+/** RFC 1035 §2.3.4. */
+const MAX_HOSTNAME_LENGTH = 253;
+
+/** The host of an authority, lower case, without port. */
+function hostLabel(authority: string): string {
+  const cut = authority.slice(0, MAX_HOSTNAME_LENGTH + 6);
+  return cut.replace(/:\d*$/, '').slice(0, MAX_HOSTNAME_LENGTH).toLowerCase();
+}
+
+/** What is counted for a route, or for one host of it. */
+class HostSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly duration: Histogram;
+  readonly requestFrames: Histogram;
+  readonly statuses: StatusCounters = new StatusCounters();
+
+  constructor(families: OutboundFamilies, labels: Readonly<Record<string, string>>) {
+    this.labels = labels;
+    this.duration = families.durations.get(labels);
+    this.requestFrames = families.requestFrames.get(labels);
   }
 }
 
@@ -124,26 +152,26 @@ class StatusCounters {
 export class OutboundRouteSeries {
   private readonly families: OutboundFamilies;
   private readonly labels: Readonly<Record<string, string>>;
-  private readonly hostLabels: Readonly<Record<string, string>>;
-  private readonly duration: Histogram;
-  private readonly requestFrames: Histogram;
-  private readonly statuses = new StatusCounters();
+  private readonly hasHostnameLabels: boolean;
+  /** Series of requests whose host is not told apart. */
+  private readonly anyHost: HostSeries;
+  private readonly hosts = new Map<string, HostSeries>();
   private readonly backends = new Map<Backend, BackendSeries>();
 
-  constructor(families: OutboundFamilies, parent: Meta, route: Meta) {
+  constructor(families: OutboundFamilies, parent: Meta, route: Meta, hasHostnameLabels: boolean) {
     this.families = families;
+    this.hasHostnameLabels = hasHostnameLabels;
     this.labels = { ...metaLabels('parent', parent, true), ...metaLabels('route', route, false) };
-    this.hostLabels = { ...this.labels, hostname: '' };
-    this.duration = families.durations.get(this.hostLabels);
-    this.requestFrames = families.requestFrames.get(this.hostLabels);
+    this.anyHost = new HostSeries(families, { ...this.labels, hostname: '' });
   }
 
   backendRequest(backend: Backend | undefined): void {
     if (backend !== undefined) this.backend(backend).requests.value += 1;
   }
 
-  requestFrame(bytes: number): void {
-    this.requestFrames.observe(bytes);
+  /** `hostname`: authority of the request. */
+  requestFrame(bytes: number, hostname?: string): void {
+    this.host(hostname).requestFrames.observe(bytes);
   }
 
   responseFrame(backend: Backend | undefined, bytes: number): void {
@@ -156,23 +184,38 @@ export class OutboundRouteSeries {
     fields: Readonly<FieldList> | undefined,
     trailers: Readonly<FieldList> | undefined,
     elapsedMs: number,
+    hostname?: string,
   ): void {
     const { families } = this;
     const isGrpc = families.statusLabel === 'grpc_status';
     const text = isGrpc ? classify(outcome, fields, trailers).grpcStatus : '';
     const error = errorLabelOf(outcome);
-    const status = isGrpc ? 0 : outcome.status;
-    this.duration.observe(elapsedMs / 1000);
-    this.statuses.count(status, text, outcome.error === undefined ? error : '', (value, cause) =>
-      families.statuses.get({ ...this.hostLabels, [families.statusLabel]: value, error: cause }),
+    // What the route itself could not do has a name and no status; the answer is made up further out (vectors).
+    const isOurs = outcome.error !== undefined && error !== '';
+    const status = isGrpc || isOurs ? 0 : outcome.status;
+    const code = isOurs ? '' : text;
+    const host = this.host(hostname);
+    host.duration.observe(elapsedMs / 1000);
+    host.statuses.count(status, code, error, (value, cause) =>
+      families.statuses.get({ ...host.labels, [families.statusLabel]: value, error: cause }),
     );
     if (backend === undefined) return;
     const series = this.backend(backend);
     series.duration.observe(elapsedMs / 1000);
-    const isOurs = outcome.error !== undefined && error !== '';
-    series.statuses.count(isOurs ? 0 : status, isOurs ? '' : text, error, (value, cause) =>
+    series.statuses.count(status, code, error, (value, cause) =>
       families.backendStatuses.get({ ...series.labels, [families.statusLabel]: value, error: cause }),
     );
+  }
+
+  private host(hostname: string | undefined): HostSeries {
+    if (!this.hasHostnameLabels || hostname === undefined) return this.anyHost;
+    const name = hostLabel(hostname);
+    const known = this.hosts.get(name);
+    if (known !== undefined) return known;
+    if (this.hosts.size >= MAX_HOSTNAMES) return this.anyHost;
+    const series = new HostSeries(this.families, { ...this.labels, hostname: name });
+    this.hosts.set(name, series);
+    return series;
   }
 
   private backend(backend: Backend): BackendSeries {
@@ -185,18 +228,34 @@ export class OutboundRouteSeries {
   }
 }
 
-/** `error` label of the route families (§7.2). */
-function errorLabelOf(outcome: Outcome): string {
-  switch (outcome.error?.kind) {
+/** `error` label of the route families (§7.2); '' where the status tells it all. */
+function errorLabelOf({ error, isAborted, failure }: Outcome): string {
+  switch (error?.kind) {
     case 'failfast':
       return 'FAIL_FAST';
     case 'load-shed':
       return 'LOAD_SHED';
-    case undefined:
-      if (!outcome.isAborted) return '';
-      return outcome.failure?.kind === 'reset' ? 'RESET' : outcome.failure === undefined ? 'CANCEL' : 'IO';
+    case 'no-dispatcher':
+    case 'identity-required':
+      return 'UNKNOWN';
     default:
-      return outcome.error?.kind === 'unexpected' ? 'UNKNOWN' : '';
+      break;
+  }
+  if (!isAborted) return '';
+  if (failure === undefined) return 'CANCEL';
+  return failure.kind === 'reset' ? resetLabel(failure.h2Code) : 'IO';
+}
+
+function resetLabel(h2Code: number): string {
+  switch (h2Code) {
+    case H2_CODES.CANCEL:
+      return 'CANCEL';
+    case H2_CODES.REFUSED_STREAM:
+      return 'REFUSED';
+    case H2_CODES.ENHANCE_YOUR_CALM:
+      return 'ENHANCE_YOUR_CALM';
+    default:
+      return 'RESET';
   }
 }
 

@@ -31,6 +31,12 @@ export interface HttpBackendDeps {
   balancerSeries(backend: Backend): BalancerSeries | undefined;
 }
 
+/** A request that waits for an endpoint. */
+interface Queued {
+  readonly exchange: Dispatchable;
+  readonly sinceMs: number;
+}
+
 export class HttpBackend implements HttpEndpointOwner {
   readonly backend: Backend;
   private readonly isH2: boolean;
@@ -40,7 +46,7 @@ export class HttpBackend implements HttpEndpointOwner {
   private readonly balancer: P2cBalancer<HttpEndpoint>;
   private readonly resolution: EndpointResolution | undefined;
   private readonly series: BalancerSeries | undefined;
-  private queue: Dispatchable[] = [];
+  private queue: Queued[] = [];
   /** Removed by the update in progress. */
   private readonly leaving: HttpEndpoint[] = [];
   private isShut = false;
@@ -77,6 +83,7 @@ export class HttpBackend implements HttpEndpointOwner {
     }
     const endpoint = this.balancer.pick(this.clock.now()) ?? this.lastResort();
     if (endpoint !== undefined) {
+      this.series?.passed();
       endpoint.dispatch(exchange);
       return;
     }
@@ -84,7 +91,7 @@ export class HttpBackend implements HttpEndpointOwner {
       exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
       return;
     }
-    this.queue.push(exchange);
+    this.queue.push({ exchange, sinceMs: this.clock.now() });
     this.series?.queued(this.queue.length);
     this.armFailfast();
   }
@@ -112,7 +119,7 @@ export class HttpBackend implements HttpEndpointOwner {
     for (const endpoint of this.endpoints.values()) endpoint.close('backend');
     this.endpoints.clear();
     this.series?.close();
-    for (const exchange of this.queue.splice(0)) exchange.rescue({ kind: 'load-shed', message: 'service unavailable' });
+    for (const { exchange } of this.queue.splice(0)) exchange.rescue({ kind: 'load-shed', message: 'service unavailable' });
   }
 
   private update(update: EndpointUpdate): void {
@@ -184,10 +191,8 @@ export class HttpBackend implements HttpEndpointOwner {
       this.cancelFailfast = undefined;
       if (this.balancer.readyCount() > 0) return;
       this.isShut = true;
-      this.series?.shut(true);
-      const waiting = this.queue;
-      this.queue = [];
-      for (const exchange of waiting) {
+      this.series?.gate(true);
+      for (const { exchange } of this.takeQueue()) {
         if (!exchange.isDone) exchange.rescue({ kind: 'failfast', message: exchange.describe('service in fail-fast', this.backend) });
       }
     });
@@ -198,12 +203,26 @@ export class HttpBackend implements HttpEndpointOwner {
     this.cancelFailfast = undefined;
     if (this.isShut) {
       this.isShut = false;
-      this.series?.shut(false);
+      this.series?.gate(false);
     }
     if (this.queue.length === 0) return;
+    for (const { exchange, sinceMs } of this.takeQueue()) {
+      if (exchange.isDone) continue;
+      const endpoint = this.balancer.pick(this.clock.now());
+      if (endpoint === undefined) {
+        this.dispatch(exchange);
+        continue;
+      }
+      this.series?.waited(this.clock.now() - sinceMs);
+      endpoint.dispatch(exchange);
+    }
+  }
+
+  private takeQueue(): Queued[] {
     const waiting = this.queue;
     this.queue = [];
-    for (const exchange of waiting) if (!exchange.isDone) this.dispatch(exchange);
+    this.series?.queued(0);
+    return waiting;
   }
 
   private updateSeries(): void {

@@ -326,7 +326,8 @@ describe('outbound HTTP', () => {
       world.discovery.setEndpoints('svc.test:80', [endpointOf(8080, H2_HINT)]);
       world.loop.run();
       expect(outcome(world.get().take()).status).toBe(200);
-      expect(world.metric('queue_gate_open_total')).toBe(1);
+      // Once when it was made, once now.
+      expect(world.metric('queue_gate_open_total')).toBe(2);
     });
 
     it('502 for a refused connect', () => {

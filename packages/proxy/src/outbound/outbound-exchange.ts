@@ -215,7 +215,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   }
 
   protected override onRequestBytes(bytes: number): void {
-    this.routeSeries?.requestFrame(bytes);
+    this.routeSeries?.requestFrame(bytes, this.head.authority);
   }
 
   protected override onResponseBytes(bytes: number): void {
@@ -225,7 +225,14 @@ export class OutboundExchange extends Exchange implements Dispatchable {
   protected override onFinish(outcome: Outcome): void {
     this.endpoint?.release();
     this.endpointSeries?.finished(outcome, this.responseFields, this.trailers);
-    this.routeSeries?.finished(this.backend?.backend, outcome, this.responseFields, this.trailers, this.deps.clock.now() - this.startedMs);
+    this.routeSeries?.finished(
+      this.backend?.backend,
+      outcome,
+      this.responseFields,
+      this.trailers,
+      this.deps.clock.now() - this.startedMs,
+      this.head.authority,
+    );
   }
 }
 

@@ -27,7 +27,7 @@ export interface OutboundStackDeps {
   readonly router: HttpRouterDeps;
   readonly tcp: TcpBackendDeps;
   countTcpError(label: string): void;
-  countRoute(event: 'open' | 'close', target: OutboundTarget, route: Meta | undefined, error: string): void;
+  countRoute(event: 'open' | 'close', target: OutboundTarget, route: Meta | undefined, error: string, sni?: string): void;
 }
 
 /** How a connection to this target is to be read. */
@@ -106,12 +106,12 @@ export class OutboundStack {
     const target = this.target.current as OutboundTarget;
     const { policy } = target;
     const refuse = (route: Meta | undefined, routeError: string, label: string | undefined): void => {
-      this.deps.countRoute('close', target, route, routeError);
+      this.deps.countRoute('close', target, route, routeError, sni);
       if (label !== undefined) this.deps.countTcpError(label);
       stream.destroy({ reset: true });
       onClosed();
     };
-    const found = sni === undefined ? policy.opaque[0] : this.sniRoutes(policy).match(sni)?.route;
+    const found = sni === undefined ? (policy.opaque[0] ?? opaqueOfHttp(policy)) : this.sniRoutes(policy).match(sni)?.route;
     const rule = found?.rules[0];
     if (policy.protocol === 'invalid' || found === undefined || rule === undefined) {
       refuse(undefined, 'invalid_policy', 'unexpected');
@@ -127,12 +127,12 @@ export class OutboundStack {
       refuse(found.meta, 'invalid_backend', 'unexpected');
       return;
     }
-    this.deps.countRoute('open', target, found.meta, '');
+    this.deps.countRoute('open', target, found.meta, '', sni);
     let isOver = false;
     const over = (routeError: string): void => {
       if (isOver) return;
       isOver = true;
-      this.deps.countRoute('close', target, found.meta, routeError);
+      this.deps.countRoute('close', target, found.meta, routeError, sni);
       onClosed();
     };
     const waiting = new WaitingStream(stream, () => {

@@ -10,6 +10,7 @@ import type { Backend, EndpointAddress } from '@weft/routing';
 import type { Backoff } from '../config/types.ts';
 import { type BackoffState, createBackoffState } from '../control/backoff.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
+import type { BalancerSeries } from '../metrics/balancer-metrics.ts';
 import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { sameEndpoint } from './http-backend.ts';
@@ -28,6 +29,7 @@ export interface TcpBackendDeps {
   readonly failfastTimeoutMs: number;
   /** `authority` = the backend's logical name, where it has one. */
   createTransport(address: EndpointAddress, authority: string | undefined): Transport;
+  balancerSeries?(backend: Backend): BalancerSeries | undefined;
 }
 
 /** One of the two is called. `onClosed` of the lease must be called when the connection is over. */
@@ -72,6 +74,7 @@ export class TcpBackend {
   private readonly endpoints = new Map<string, TcpEndpoint>();
   private readonly balancer: P2cBalancer<TcpEndpoint>;
   private readonly resolution: EndpointResolution | undefined;
+  private readonly series: BalancerSeries | undefined;
   private queue: Waiting[] = [];
   /** Removed by the update in progress. */
   private readonly leaving: TcpEndpoint[] = [];
@@ -83,6 +86,7 @@ export class TcpBackend {
     this.deps = deps;
     this.balancer = new P2cBalancer<TcpEndpoint>(deps.clock.random);
     const { target } = backend;
+    this.series = target.kind === 'balance' ? deps.balancerSeries?.(backend) : undefined;
     this.resolution = target.kind === 'balance' ? deps.discovery.resolve(target.path, (update) => this.update(update)) : undefined;
     if (target.kind === 'forward') this.update({ isReset: true, add: [target.endpoint], remove: [] });
   }
@@ -102,6 +106,7 @@ export class TcpBackend {
 
   close(): void {
     this.resolution?.close();
+    this.series?.close();
     this.cancelFailfast?.();
     for (const endpoint of this.endpoints.values()) this.dropEndpoint(endpoint);
     this.endpoints.clear();
@@ -115,6 +120,7 @@ export class TcpBackend {
     }
     const endpoint = this.balancer.pick(this.deps.clock.now());
     if (endpoint !== undefined) {
+      if (waiting.dials === 0) this.series?.waited(this.deps.clock.now() - waiting.startedMs);
       this.connect(endpoint, waiting);
       return;
     }
@@ -123,11 +129,15 @@ export class TcpBackend {
       return;
     }
     this.queue.push(waiting);
+    this.series?.queued(this.queue.length);
     this.cancelFailfast ??= this.deps.clock.after(this.deps.failfastTimeoutMs, () => {
       this.cancelFailfast = undefined;
       if (this.balancer.readyCount() > 0) return;
       this.isShut = true;
-      for (const other of this.queue.splice(0)) this.fail(other, 'failfast', 'service in fail-fast');
+      this.series?.gate(true);
+      const waitingNow = this.queue.splice(0);
+      this.series?.queued(0);
+      for (const other of waitingNow) this.fail(other, 'failfast', 'service in fail-fast');
     });
   }
 
@@ -188,15 +198,26 @@ export class TcpBackend {
   private setReady(endpoint: TcpEndpoint, isReady: boolean): void {
     if (endpoint.isRemoved) return;
     endpoint.isReady = isReady;
+    this.updateSeries();
     if (isReady) this.open();
+  }
+
+  private updateSeries(): void {
+    if (this.series === undefined) return;
+    const ready = this.balancer.readyCount();
+    this.series.endpoints(ready, this.endpoints.size - ready);
   }
 
   private open(): void {
     if (this.balancer.readyCount() === 0) return;
     this.cancelFailfast?.();
     this.cancelFailfast = undefined;
+    if (this.isShut) this.series?.gate(false);
     this.isShut = false;
-    for (const waiting of this.queue.splice(0)) if (!waiting.isDone) this.place(waiting);
+    if (this.queue.length === 0) return;
+    const waitingNow = this.queue.splice(0);
+    this.series?.queued(0);
+    for (const waiting of waitingNow) if (!waiting.isDone) this.place(waiting);
   }
 
   private fail(waiting: Waiting, kind: Parameters<DialCallbacks['onFail']>[0], message: string): void {
@@ -206,6 +227,7 @@ export class TcpBackend {
   }
 
   private update(update: EndpointUpdate): void {
+    this.series?.updated(update);
     if (update.isReset) {
       const kept = new Set(update.add.map((address) => `${address.ip}|${address.port}`));
       for (const [name, endpoint] of this.endpoints) if (!kept.has(name)) this.remove(name, endpoint);
@@ -238,6 +260,7 @@ export class TcpBackend {
     }
     // When the whole update is in force: connections that wait for these go to endpoints that stay.
     for (const endpoint of this.leaving.splice(0)) this.abandon(endpoint);
+    this.updateSeries();
     this.open();
   }
 

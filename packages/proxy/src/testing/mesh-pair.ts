@@ -170,7 +170,8 @@ export class MeshPair {
           createTransport,
         },
         countTcpError: (label) => outboundMetrics.tcpError(origDst, label),
-        countRoute: (event, found, route, error) => outboundMetrics.tcpRoute(event, found.origDst, found.policy.meta, route, error),
+        countRoute: (event, found, route, error, sni) =>
+          outboundMetrics.tcpRoute(event, found.origDst, found.policy.meta, route, error, sni),
       }),
     });
   }

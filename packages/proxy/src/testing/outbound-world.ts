@@ -103,7 +103,7 @@ export class OutboundWorld {
           createTransport: (address) => this.network.transport(address),
         },
         countTcpError: (label) => metrics.tcpError(origDst, label),
-        countRoute: (event, found, route, error) => metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error),
+        countRoute: (event, found, route, error, sni) => metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error, sni),
       }),
     });
   }
