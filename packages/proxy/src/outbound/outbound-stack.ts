@@ -111,7 +111,7 @@ export class OutboundStack {
       stream.destroy({ reset: true });
       onClosed();
     };
-    const found = sni === undefined ? (policy.opaque[0] ?? opaqueOfHttp(policy)) : this.sniRoutes(policy).match(sni)?.route;
+    const found = sni === undefined ? policy.opaque[0] : this.sniRoutes(policy).match(sni)?.route;
     const rule = found?.rules[0];
     if (policy.protocol === 'invalid' || found === undefined || rule === undefined) {
       refuse(undefined, 'invalid_policy', 'unexpected');
