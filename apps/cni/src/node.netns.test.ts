@@ -20,7 +20,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type HttpsApi, runNetworkList, serveHttpsApi, type CniRunResult } from '@weft/cni/testing';
+import { type HttpsApi, NETWORK_SHAPES, type NetworkShape, runNetworkList, serveHttpsApi, type CniRunResult } from '@weft/cni/testing';
 import { createMemorySource, DaemonSetKind, type LocalSource, NamespaceKind, PodKind } from '@weft/resources';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
@@ -178,6 +178,38 @@ describe.each(['nft', 'legacy'])('with %s', (mode) => {
     );
     expect(incomplete).toEqual([]);
   });
+});
+
+/** Puts the configuration of a network plugin on the node, and programs of its names that answer with a result of its version. */
+function useNetwork({ file, text, types }: NetworkShape): object {
+  const { cniVersion } = JSON.parse(text) as { readonly cniVersion: string };
+  const result = { ...RESULT, cniVersion, ips: [{ version: '4', address: '10.244.0.7/24' }] };
+  rmSync(join(root, 'net.d', '10-bridge.conflist'));
+  rmSync(join(root, 'bin', 'bridge'));
+  writeFileSync(join(root, 'net.d', file), text);
+  for (const type of types) {
+    writeFileSync(join(root, 'bin', type), `#!/bin/sh\ncat >/dev/null\n[ "$CNI_COMMAND" = DEL ] || echo '${JSON.stringify(result)}'\n`);
+    chmodSync(join(root, 'bin', type), 0o755);
+  }
+  return result;
+}
+
+describe('[NET-12] on a node of', () => {
+  it.each(NETWORK_SHAPES.map((shape) => [shape.plugin, shape] as const))(
+    '%s, a meshed pod gets its rules after the network, and nothing stays when the plugin goes',
+    async (_, shape) => {
+      const result = useNetwork(shape);
+      const { child, ended } = await startInstaller();
+      const netns = await makePod('meshed', MESHED);
+      expect(await runtime('ADD', 'meshed', netns)).toMatchObject({ isOk: true, output: result, ran: [...shape.types, 'linkerd-cni'] });
+      expect(rules(netns, 'iptables-nft-save')).toHaveLength(7);
+      expect((await runtime('DEL', 'meshed', netns)).isOk).toBe(true);
+      child.kill('SIGTERM');
+      expect(await ended).toBe(0);
+      expect(readdirSync(join(root, 'net.d'))).toEqual([shape.file]);
+      expect(netFile(shape.file)).toBe(shape.text);
+    },
+  );
 });
 
 describe('a node', () => {

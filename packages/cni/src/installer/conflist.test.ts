@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { addEntry, type FileEdit, type PluginEntry, removeEntry } from '../index.ts';
+import { NETWORK_SHAPES } from '../testing/network-shapes.ts';
 
 const ENTRY: PluginEntry = { name: 'linkerd-cni', type: 'linkerd-cni', log_level: 'info', linkerd: { 'incoming-proxy-port': 4143 } };
 const OLDER = '{"type":"linkerd-cni","log_level":"debug"}';
@@ -128,6 +129,29 @@ describe('a single configuration', () => {
       expect(removeEntry(text, 'linkerd-cni').kind).toBe('rewrite');
     }
   });
+});
+
+describe('[NET-12] a configuration in the shape of', () => {
+  it.each(NETWORK_SHAPES.map((shape) => [shape.plugin, shape] as const))(
+    '%s gets our entry last, keeps its own values and comes back to the byte',
+    (_, shape) => {
+      const added = addEntry(shape.file, shape.text, ENTRY, new Set([shape.file]));
+      const file = shape.file.replace(/\.conf$/, '.conflist');
+      expect(added).toMatchObject(file === shape.file ? { kind: 'rewrite' } : { kind: 'replace', name: file });
+      const text = textOf(added);
+      const before = JSON.parse(shape.text) as { plugins?: object[]; cniVersion: string; name: string; disableCheck?: boolean };
+      const { cniVersion, name, disableCheck } = before;
+      expect(JSON.parse(text)).toMatchObject({
+        ...(disableCheck === undefined ? {} : { disableCheck }),
+        cniVersion,
+        name,
+        plugins: [...(before.plugins ?? [before]), ENTRY],
+      });
+      expect(typesOf(text)).toEqual([...shape.types, 'linkerd-cni']);
+      expect(addEntry(file, text, ENTRY, new Set([file]))).toEqual({ kind: 'none' });
+      expect(textOf(removeEntry(text, 'linkerd-cni'))).toBe(shape.text);
+    },
+  );
 });
 
 const LEFT_ALONE: [string, string, string][] = [

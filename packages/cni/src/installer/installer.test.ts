@@ -101,6 +101,22 @@ describe('Installer', () => {
     expect(host()).toEqual(before);
   });
 
+  it.each([
+    ['k3s', '/var/lib/rancher/k3s/agent/etc/cni/net.d', '/var/lib/rancher/k3s/data/current/bin'],
+    ['GKE', '/etc/cni/net.d', '/home/kubernetes/bin'],
+    ['MicroK8s', '/var/snap/microk8s/current/args/cni-network', '/var/snap/microk8s/current/opt/cni/bin'],
+  ])('[NET-12] installs into the directories of %s', async (_, netDir, binDir) => {
+    for (const directory of [netDir, binDir]) mkdirSync(join(root, 'host', directory), { recursive: true });
+    writeFileSync(join(root, 'host', netDir, '10-x.conflist'), LIST);
+    const before = host();
+    const one = new Installer({ ...settings(), netDir, binDir }, Logger.silent());
+    await one.ensure();
+    expect(readFileSync(join(root, 'host', binDir, 'linkerd-cni'), 'utf8')).toBe('executable one');
+    expect(readFileSync(join(root, 'host', netDir, '10-x.conflist'), 'utf8')).toContain('"type":"linkerd-cni"');
+    await one.remove();
+    expect(host()).toEqual(before);
+  });
+
   it('[NET-08] writes nothing that is as it should be', async () => {
     writeFileSync(net('10-x.conflist'), LIST);
     const one = installer();
