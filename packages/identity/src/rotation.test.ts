@@ -154,11 +154,12 @@ describe('issuer rotation', () => {
 
 describe('trust bundle', () => {
   /** A stream that keeps what it is sent. */
-  function fakeStream(clientId?: string) {
+  function fakeStream(clientId?: string, peer = '10.0.0.1:40000') {
     const bundles: Uint8Array[][] = [];
     const errors: number[] = [];
     let onCancel = (): void => undefined;
     const stream = {
+      peer,
       metadata: (key: string) => (key === 'l5d-client-id' ? clientId : undefined),
       send: (message: WatchResponse) => bundles.push(message.trustAnchors) > 0,
       error: (code: number) => errors.push(code),
@@ -191,6 +192,19 @@ describe('trust bundle', () => {
     const refused = fakeStream();
     (await start(options)).watchTrustBundle(refused.stream);
     expect([refused.errors, refused.bundles]).toEqual([[GRPC_CODES.UNAUTHENTICATED], []]);
+    for (const [peer, isOwnPod] of [
+      ['127.0.0.1:40000', true],
+      ['::1:40000', true],
+      ['::ffff:127.0.0.1:40000', true],
+      ['::1:2:40000', false],
+      ['fd00::1:40000', false],
+      ['unknown', false],
+    ] as const) {
+      // Its own proxy dials past itself.
+      const own = fakeStream(undefined, peer);
+      (await start(options)).watchTrustBundle(own.stream);
+      expect([peer, own.bundles.length === 1]).toEqual([peer, isOwnPod]);
+    }
     const open = fakeStream();
     (await start({ ...options, requiresClientIdentity: false })).watchTrustBundle(open.stream);
     expect(open.bundles.length).toBe(1);

@@ -120,6 +120,7 @@ export class GrpcChannel implements GrpcCaller {
       cancelWait: undefined,
     };
     this.deps.metrics.request();
+    this.retireAnonymous();
     if (this.connection?.canCall === true) this.begin(this.connection, pending);
     else this.wait(pending);
     return {
@@ -141,6 +142,11 @@ export class GrpcChannel implements GrpcCaller {
     this.cancelRetry?.();
     this.connection?.close();
     for (const pending of this.waiting.splice(0)) this.finish(pending, GRPC_UNAVAILABLE, 'channel closed');
+  }
+
+  /** A connection from before the first certificate says nothing of who calls: what is called afterwards goes over another one. */
+  private retireAnonymous(): void {
+    if (this.connection?.isAnonymous === true && this.deps.identity.tls !== undefined) this.connection.retire();
   }
 
   private wait(pending: Pending): void {
@@ -197,10 +203,11 @@ export class GrpcChannel implements GrpcCaller {
         onConnect: (stream) => {
           const { identity } = deps.address;
           if (identity === undefined) {
-            this.connected(stream);
+            this.connected(stream, false);
             return;
           }
           // The first certificate is asked for without one (§3.2).
+          const isAnonymous = deps.identity.tls === undefined;
           const context = deps.identity.tls?.client ?? deps.identity.anonymousClient;
           if (context === undefined) {
             stream.destroy();
@@ -211,7 +218,7 @@ export class GrpcChannel implements GrpcCaller {
             stream,
             context,
             { serverName: identity, expectedIdentity: identity, timeoutMs: deps.connectTimeoutMs * 10 },
-            { onSecure: (secure) => this.connected(secure), onError: (error) => this.connectFailed(error.message) },
+            { onSecure: (secure) => this.connected(secure, isAnonymous), onError: (error) => this.connectFailed(error.message) },
           );
         },
         onError: (error) => this.connectFailed(error.message),
@@ -219,7 +226,7 @@ export class GrpcChannel implements GrpcCaller {
     );
   }
 
-  private connected(stream: ByteStream): void {
+  private connected(stream: ByteStream, isAnonymous: boolean): void {
     this.isConnecting = false;
     if (this.isClosed) {
       stream.destroy();
@@ -231,7 +238,7 @@ export class GrpcChannel implements GrpcCaller {
     balancer.endpoints(1, this.addressCount - 1);
     if (this.isShut) balancer.gate(false);
     this.isShut = false;
-    const connection = new ChannelConnection(stream, this.deps.clock.now, () => {
+    const connection = new ChannelConnection(stream, isAnonymous, this.deps.clock.now, () => {
       if (this.connection === connection) {
         this.connection = undefined;
         this.isReachable = false;
@@ -284,10 +291,13 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
   private readonly codec: H2Connection;
   private readonly now: () => number;
   private readonly onGone: () => void;
+  /** Opened without a client certificate. */
+  readonly isAnonymous: boolean;
   private isGone = false;
 
-  constructor(stream: ByteStream, now: () => number, onGone: () => void) {
+  constructor(stream: ByteStream, isAnonymous: boolean, now: () => number, onGone: () => void) {
     this.stream = stream;
+    this.isAnonymous = isAnonymous;
     this.now = now;
     this.onGone = onGone;
     this.codec = new H2Connection({ role: 'client' }, this, stream.out);
@@ -334,6 +344,12 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
   close(): void {
     this.codec.goaway(0);
     this.stream.end();
+  }
+
+  /** Takes no more calls and closes after the last of those under way. */
+  retire(): void {
+    this.gone();
+    if (this.codec.activeStreams === 0) this.close();
   }
 
   onRead(chunk: Buffer, start: number, end: number): void {

@@ -1,40 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The proxy's identity over its life (proxy-contract §1.7, §3.2): key and CSR made once (or found where the entry point left them), Certify with
- * the current token, verification of what came back, new TLS contexts swapped in as a whole, renewal at 70 % of the remaining life.
+ * The proxy's identity over its life (proxy-contract §3.2, design §2): certificates from a source, each verified before it is used, TLS contexts
+ * swapped in as a whole whenever certificate or anchors change, renewal at 70 % of the remaining life, or at once when the anchor that the
+ * certificate hangs on has left the bundle.
  *
- *   starting ──Certify ok──► certified ──70 % of life──► renewing ──ok──► certified
- *       └──error: retry after MIN_REFRESH──┘                  └──error──┘
+ *   starting ──certificate──► certified ──70 % of life──► renewing ──certificate──► certified
+ *       └──error: retry after MIN_REFRESH──┘                     └──error──┘
  */
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { type TlsClientContext, createTlsClientContext, createTlsServerContext } from '@weft/net';
-import {
-  type KeyPair,
-  type TrustBundle,
-  buildCsr,
-  encodePem,
-  exportPrivateKeyDer,
-  generateKey,
-  parseTrustBundle,
-  readSubjectAltNames,
-  verifyChain,
-} from '@weft/pki/lean';
-import { CertifyRequestSchema, CertifyResponseSchema } from '@weft/proto/identity';
-import type { CounterFamily, Gauge, MetricRegistry } from '@weft/telemetry';
+import { encodePem, parseTrustBundle, readCertificate, readSubjectAltNames, verifyChain } from '@weft/pki/lean';
+import type { MetricRegistry } from '@weft/telemetry';
 import type { ProxyConfig } from '../config/types.ts';
 import { ConfigError } from '../config/values.ts';
 import type { GrpcCaller } from '../control/grpc-client.ts';
 import { TRANSPORT_ALPN } from '../outbound/endpoint-transport.ts';
 import type { Clock } from '../runtime.ts';
+import { CertifyClient, type IssuedCertificate } from './certify-client.ts';
+import { IdentityMetrics } from './identity-metrics.ts';
+import { readSavedAnchors, saveAnchors } from './saved-anchors.ts';
+import { TrustAnchors } from './trust-anchors.ts';
+import { TrustBundleWatch } from './trust-bundle-watch.ts';
 import type { LocalIdentity, TlsContexts } from './types.ts';
 
 /** While there is no certificate yet, the operator is told this often (§3.2). */
 const WAIT_WARNING_MS = 15_000;
 const RENEW_AT = 0.7;
-/** A call that has had no answer by then is given up and made anew. Longer than the channel waits for a connection. */
-const CERTIFY_TIMEOUT_MS = 40_000;
+/** When an anchor leaves, all workloads whose certificate hangs on it want another: they ask within this time, not at once. */
+const URGENT_RENEWAL_SPREAD_MS = 5_000;
 
 export interface IdentityDeps {
   readonly config: ProxyConfig;
@@ -43,92 +35,76 @@ export interface IdentityDeps {
   readonly wallClock: () => number;
   readonly registry: MetricRegistry;
   readonly log: {
+    debug(message: string, fields?: Record<string, unknown>): void;
     info(message: string, fields?: Record<string, unknown>): void;
     warn(message: string, fields?: Record<string, unknown>): void;
     error(message: string, fields?: Record<string, unknown>): void;
   };
 }
 
+/** A certificate in use. */
+interface InstalledCertificate extends IssuedCertificate {
+  readonly certChainPem: string;
+  readonly validUntilMs: number;
+}
+
 export class IdentityManager implements LocalIdentity {
   readonly name: string;
   readonly serverName: string;
   tls: TlsContexts | undefined = undefined;
-  readonly anonymousClient: TlsClientContext;
+  anonymousClient: TlsClientContext;
   private readonly deps: IdentityDeps;
-  private readonly anchors: TrustBundle;
-  private keys: KeyPair | undefined = undefined;
-  private csr: Buffer | undefined = undefined;
+  private readonly anchors: TrustAnchors;
+  private readonly metrics: IdentityMetrics;
+  private readonly certifier: CertifyClient;
+  private readonly bundleWatch: TrustBundleWatch;
   private channel: GrpcCaller | undefined = undefined;
+  private installed: InstalledCertificate | undefined = undefined;
+  private isCertifying = false;
   private cancelTimer: (() => void) | undefined = undefined;
   private cancelWarning: (() => void) | undefined = undefined;
   private lastError = '';
   private readonly onReady: (() => void)[] = [];
-  private readonly refreshes: CounterFamily;
-  private readonly expiration: Gauge;
-  private readonly refreshed: Gauge;
 
   /** Throws ConfigError where the trust anchors cannot be used. */
   constructor(deps: IdentityDeps) {
     this.deps = deps;
-    this.name = deps.config.identityName;
-    this.serverName = deps.config.serverName;
+    const { config, clock } = deps;
+    this.name = config.identityName;
+    this.serverName = config.serverName;
+    this.metrics = new IdentityMetrics(deps.registry);
+    let initial;
     try {
-      this.anchors = parseTrustBundle(deps.config.trustAnchorsPem);
+      initial = parseTrustBundle(config.trustAnchorsPem);
     } catch (error) {
       throw new ConfigError('LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS', (error as Error).message);
     }
-    this.anonymousClient = createTlsClientContext({ trustAnchorsPem: this.anchors.anchorsPem });
-    const seconds = { unit: 'seconds' } as const;
-    this.expiration = deps.registry
-      .gauge(
-        'control_identity_cert_expiration_timestamp_seconds',
-        'Time when this proxy identity certificate will expire (in seconds since the UNIX epoch)',
-        undefined,
-        seconds,
-      )
-      .get();
-    this.refreshed = deps.registry
-      .gauge(
-        'control_identity_cert_refresh_timestamp_seconds',
-        'Time when this proxy identity certificate were last refreshed (in seconds since the UNIX epoch)',
-        undefined,
-        seconds,
-      )
-      .get();
-    this.refreshes = deps.registry.counter(
-      'control_identity_cert_refreshes_total',
-      'The total number of times this proxy identity certificate has been refreshed by the proxy',
-    );
+    this.anchors = new TrustAnchors(initial, clock, () => this.anchorsChanged());
+    this.anonymousClient = createTlsClientContext({ trustAnchorsPem: initial.anchorsPem });
+    this.metrics.trusted(initial.anchorsDer.length);
+    this.certifier = new CertifyClient(config, clock);
+    this.bundleWatch = new TrustBundleWatch({
+      clock,
+      limits: config.controlStreamLimits,
+      log: deps.log,
+      onBundle: (anchorsDer) => this.takeBundle(anchorsDer),
+    });
   }
 
   /** Prepares key, CSR and token file, or throws ConfigError. Call before `start`. */
   async bootstrap(): Promise<void> {
-    const { identityDir, tokenFile } = this.deps.config;
-    const isDirectory = await stat(identityDir).then(
-      (found) => found.isDirectory(),
-      () => false,
-    );
-    if (!isDirectory) throw new ConfigError('LINKERD2_PROXY_IDENTITY_DIR', 'is no directory; mount one (it is never created here)');
-    const token = await readFile(tokenFile).catch(() => undefined);
-    if (token === undefined || token.length === 0) {
-      throw new ConfigError(
-        'LINKERD2_PROXY_IDENTITY_TOKEN_FILE',
-        'cannot be read or is empty; mount a projected service account token there',
-      );
-    }
-    const keyPath = join(identityDir, 'key.p8');
-    const csrPath = join(identityDir, 'csr.der');
-    this.keys = generateKey();
-    this.csr = buildCsr(this.name, this.keys.privateKey);
-    await writePrivate(keyPath, exportPrivateKeyDer(this.keys.privateKey));
-    await writePrivate(csrPath, this.csr);
+    await this.certifier.bootstrap();
+    const saved = await readSavedAnchors(this.deps.config);
+    // A container that restarts still has the anchors of its pod's first day in the environment: those that were learned since stand beside them until
+    // the bundle of today is known.
+    if (saved !== undefined) this.anchors.add(saved);
   }
 
   /** Begins to certify. */
   start(channel: GrpcCaller): void {
     this.channel = channel;
     this.warnWhileWaiting();
-    void this.certify();
+    this.certify();
   }
 
   /** Calls back once there is a certificate. */
@@ -140,6 +116,8 @@ export class IdentityManager implements LocalIdentity {
   close(): void {
     this.cancelTimer?.();
     this.cancelWarning?.();
+    this.anchors.close();
+    this.bundleWatch.close();
   }
 
   private warnWhileWaiting(): void {
@@ -150,107 +128,137 @@ export class IdentityManager implements LocalIdentity {
     });
   }
 
-  /** One Certify call. Never rejects: every failure is scheduled to be tried again. */
-  private async certify(): Promise<void> {
-    const { config } = this.deps;
-    let token: Buffer;
-    try {
-      token = await readFile(config.tokenFile);
-    } catch (error) {
-      this.failed(`cannot read the token file: ${(error as Error).message}`);
-      return;
-    }
-    const request = create(CertifyRequestSchema, {
-      identity: this.name,
-      token,
-      certificateSigningRequest: this.csr ?? new Uint8Array(0),
-    });
-    let isSettled = false;
-    const settle = (error: string | undefined): void => {
-      if (isSettled) return;
-      isSettled = true;
-      cancelDeadline();
-      if (error !== undefined) this.failed(error);
-    };
-    const call = this.channel?.call('/io.linkerd.proxy.identity.Identity/Certify', toBinary(CertifyRequestSchema, request), {
-      onMessage: (message) => settle(this.install(message)),
-      onEnd: (status, message) =>
-        settle(`identity service: ${message === '' ? 'no certificate in the answer' : message} (gRPC status ${status})`),
-    });
-    const cancelDeadline = this.deps.clock.after(CERTIFY_TIMEOUT_MS, () => {
-      call?.cancel();
-      settle('identity service: no answer in time');
+  private certify(): void {
+    const { channel } = this;
+    if (channel === undefined || this.isCertifying) return;
+    this.isCertifying = true;
+    // Never rejects: what goes wrong comes back as a text.
+    void this.certifier.certify(channel, (result) => {
+      this.isCertifying = false;
+      const flaw = typeof result === 'string' ? result : this.install(result);
+      if (flaw !== undefined) this.failed(flaw);
+      else this.bundleWatch.ask(channel);
     });
   }
 
-  /** Verifies and installs an answer; returns what is wrong with it. */
-  private install(message: Uint8Array): string | undefined {
-    const { deps, keys } = this;
-    let response;
-    try {
-      response = fromBinary(CertifyResponseSchema, message);
-    } catch (error) {
-      return `identity service sent an unreadable answer: ${(error as Error).message}`;
-    }
+  /** Verifies and installs a certificate; returns what is wrong with it. */
+  private install(issued: IssuedCertificate): string | undefined {
+    const { deps } = this;
     const nowMs = deps.wallClock();
-    const validUntilMs = response.validUntil === undefined ? 0 : Number(response.validUntil.seconds) * 1000;
-    if (validUntilMs <= nowMs) {
-      return `certificate is valid until ${new Date(validUntilMs).toISOString()}, but this host's clock says ${new Date(nowMs).toISOString()}: check both clocks`;
-    }
-    const leaf = Buffer.from(response.leafCertificate);
-    const intermediates = response.intermediateCertificates.map((der) => Buffer.from(der));
+    const fields = readCertificate(issued.leafDer);
+    const validUntilMs = issued.validUntilMs ?? ('fields' in fields ? fields.fields.notAfterMs : 0);
+    if (validUntilMs <= nowMs) return `certificate is valid until ${isoTime(validUntilMs)}${clockNote(nowMs)}`;
+    if ('fields' in fields && fields.fields.notBeforeMs > nowMs)
+      return `certificate is not valid before ${isoTime(fields.fields.notBeforeMs)}${clockNote(nowMs)}`;
     const chain = verifyChain({
-      leafDer: leaf,
-      intermediatesDer: intermediates,
-      anchorsDer: this.anchors.anchorsDer,
+      leafDer: issued.leafDer,
+      intermediatesDer: issued.intermediatesDer,
+      anchorsDer: this.anchors.bundle.anchorsDer,
       nowMs,
       purpose: 'server',
     });
     if ('error' in chain) return `certificate does not verify against the trust anchors: ${chain.error}`;
-    const names = readSubjectAltNames(leaf);
-    if ('error' in names || !names.dns.some((name) => name.toLowerCase() === this.name)) return `certificate is not for ${this.name}`;
-    if (keys === undefined) return 'no key';
-    const certChainPem = [leaf, ...intermediates].map((der) => encodePem('CERTIFICATE', der)).join('');
-    const base = { key: keys.privateKey, certChainPem, trustAnchorsPem: this.anchors.anchorsPem };
+    if (!isFor(issued.leafDer, this.name)) return `certificate is not for ${this.name}`;
+    const certChainPem = [issued.leafDer, ...issued.intermediatesDer].map((der) => encodePem('CERTIFICATE', der)).join('');
+    const installed: InstalledCertificate = { ...issued, certChainPem, validUntilMs };
     try {
-      this.tls = {
-        server: createTlsServerContext(base),
-        directServer: createTlsServerContext({ ...base, alpn: [TRANSPORT_ALPN] }),
-        client: createTlsClientContext(base),
-      };
+      this.tls = this.contexts(installed);
     } catch (error) {
       return `certificate cannot be used: ${(error as Error).message}`;
     }
-    this.refreshes.get({ result: 'ok' }).value += 1;
-    this.expiration.value = validUntilMs / 1000;
-    this.refreshed.value = nowMs / 1000;
+    this.installed = installed;
+    this.metrics.certified(validUntilMs, nowMs);
     this.cancelWarning?.();
     deps.log.info('Certified identity', { id: this.name });
-    const refreshMs = Math.min(
-      deps.config.identityMaxRefreshMs,
-      Math.max(deps.config.identityMinRefreshMs, (validUntilMs - nowMs) * RENEW_AT),
-    );
-    this.schedule(refreshMs);
+    const { identityMinRefreshMs, identityMaxRefreshMs } = deps.config;
+    this.schedule(Math.min(identityMaxRefreshMs, Math.max(identityMinRefreshMs, (validUntilMs - nowMs) * RENEW_AT)));
     for (const callback of this.onReady.splice(0)) callback();
     return undefined;
   }
 
+  private contexts({ privateKey, certChainPem }: InstalledCertificate): TlsContexts {
+    const base = { key: privateKey, certChainPem, trustAnchorsPem: this.anchors.trusted.anchorsPem };
+    return {
+      server: createTlsServerContext(base),
+      directServer: createTlsServerContext({ ...base, alpn: [TRANSPORT_ALPN] }),
+      client: createTlsClientContext(base),
+    };
+  }
+
+  private takeBundle(anchorsDer: readonly Uint8Array[]): void {
+    const { log, config } = this.deps;
+    const change = this.anchors.replace(anchorsDer);
+    if (change === undefined) return;
+    if (typeof change === 'string') {
+      this.metrics.bundle('error');
+      log.warn('Trust bundle not taken; the anchors stay as they are', { error: change });
+      return;
+    }
+    this.metrics.bundle('ok');
+    log.info('Trust anchors changed', { ...change });
+    // Without the file a restart of the container falls back to the environment's anchors.
+    const error = saveAnchors(config, this.anchors.bundle.anchorsPem);
+    if (error !== undefined) log.warn('Trust anchors not saved', { error });
+    this.renewIfUncovered();
+  }
+
+  /** New handshakes are verified against the anchors of now; connections that stand are left alone. */
+  private anchorsChanged(): void {
+    const { trusted } = this.anchors;
+    this.metrics.trusted(trusted.anchorsDer.length);
+    this.anonymousClient = createTlsClientContext({ trustAnchorsPem: trusted.anchorsPem });
+    if (this.installed !== undefined) this.tls = this.contexts(this.installed);
+  }
+
+  /** The own certificate hangs on an anchor that has gone: peers will turn it away once their grace is over. */
+  private renewIfUncovered(): void {
+    const { installed, deps } = this;
+    if (installed === undefined) return;
+    const chain = verifyChain({
+      leafDer: installed.leafDer,
+      intermediatesDer: installed.intermediatesDer,
+      anchorsDer: this.anchors.bundle.anchorsDer,
+      nowMs: deps.wallClock(),
+      purpose: 'server',
+    });
+    if ('error' in chain) this.schedule(deps.clock.random() * URGENT_RENEWAL_SPREAD_MS);
+  }
+
   private failed(message: string): void {
+    const { deps, installed } = this;
     this.lastError = message;
-    this.refreshes.get({ result: 'error' }).value += 1;
-    this.deps.log.error('Failed to obtain identity', { error: message });
-    this.schedule(this.deps.config.identityMinRefreshMs);
+    this.metrics.failed();
+    const nowMs = deps.wallClock();
+    deps.log.error('Failed to obtain identity', {
+      error: message,
+      ...(installed === undefined ? {} : { in_use: `${validityOf(installed.validUntilMs, nowMs)}${clockNote(nowMs)}` }),
+    });
+    this.schedule(deps.config.identityMinRefreshMs);
   }
 
   private schedule(ms: number): void {
     this.cancelTimer?.();
-    // Timers of more than 24.8 days overflow; MAX_REFRESH keeps well below.
-    this.cancelTimer = this.deps.clock.after(ms, () => void this.certify());
+    this.cancelTimer = this.deps.clock.after(ms, () => this.certify());
   }
 }
 
-/** Writes a file that only this user may read, whatever was there before: the mode of an old file would stay. */
-async function writePrivate(path: string, bytes: Uint8Array): Promise<void> {
-  await rm(path, { force: true });
-  await writeFile(path, bytes, { mode: 0o600, flag: 'wx' });
+/** Names are DNS names without case, or SPIFFE IDs with it. */
+function isFor(leafDer: Buffer, identity: string): boolean {
+  const names = readSubjectAltNames(leafDer);
+  if ('error' in names) return false;
+  return identity.startsWith('spiffe:') ? names.uris.includes(identity) : names.dns.some((name) => name.toLowerCase() === identity);
+}
+
+function validityOf(validUntilMs: number, nowMs: number): string {
+  return validUntilMs <= nowMs
+    ? `the certificate in use ran out at ${isoTime(validUntilMs)}`
+    : `the certificate in use is valid until ${isoTime(validUntilMs)}`;
+}
+
+function clockNote(nowMs: number): string {
+  return `, but this host's clock says ${isoTime(nowMs)}: check both clocks`;
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
 }
