@@ -29,6 +29,7 @@ import type { H2ServerOptions } from './http/h2-server.ts';
 import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget.ts';
 import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
+import { Gateway } from './inbound/gateway.ts';
 import { InboundServer } from './inbound/inbound-server.ts';
 import { PolicyLog } from './inbound/policy-log.ts';
 import { createAccessLog } from './metrics/access-log.ts';
@@ -138,8 +139,8 @@ export class Proxy {
     const inboundMetrics = new InboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.inboundAuthorityLabels);
     const outboundMetrics = new OutboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.outboundHostnameLabels);
 
-    const inbound = this.createInbound(discovery, inboundMetrics);
     const outbound = this.createOutbound(discovery, outboundMetrics);
+    const inbound = this.createInbound(discovery, outbound, inboundMetrics);
 
     await this.bindAll(inbound, outbound, inboundMetrics, discovery);
     this.startIdentity();
@@ -252,7 +253,7 @@ export class Proxy {
     return () => (this.budget.isTight() ? tight : roomy);
   }
 
-  private createInbound(discovery: GrpcDiscovery, metrics: InboundMetrics): InboundServer {
+  private createInbound(discovery: GrpcDiscovery, outbound: OutboundServer, metrics: InboundMetrics): InboundServer {
     const { config, log, accessLogSink } = this.options;
     return new InboundServer({
       config,
@@ -261,6 +262,11 @@ export class Proxy {
       clock: this.clock,
       metrics,
       log,
+      gateway: new Gateway({
+        suffixes: config.gatewaySuffixes,
+        identity: this.identity.name,
+        acquire: (name, port) => outbound.acquireNamed(name, port, 'gateway'),
+      }),
       portStack: {
         clock: this.clock,
         drain: this.drainSet,
@@ -303,8 +309,7 @@ export class Proxy {
       drain: this.drainSet,
       metrics,
       serverH2: this.serverOptions(config.outbound.serverHttp2),
-      stackDeps: (origDst) => {
-        const target = discovery.outbound(origDst);
+      stackDeps: (origDst, target) => {
         const parent = () => target.current?.policy.meta ?? { kind: 'default' as const, name: '' };
         return {
           clock,
@@ -407,6 +412,8 @@ export class Proxy {
       host: config.adminListen.ip,
       port: config.adminListen.port,
       originalDestination: false,
+      ...(config.inbound.acceptKeepAliveMs === undefined ? {} : { keepAliveMs: config.inbound.acceptKeepAliveMs }),
+      ...(config.inbound.acceptUserTimeoutMs === undefined ? {} : { userTimeoutMs: config.inbound.acceptUserTimeoutMs }),
       onConnection: (stream) => admin.accept(stream),
       onError: onError('admin'),
     });

@@ -21,8 +21,6 @@ const DEFAULT_POLICIES: ReadonlySet<string> = new Set([
 
 /** What configuration may ask for and this version does not do. */
 const NOT_BUILT: readonly (readonly [string, string])[] = [
-  ['INGRESS_MODE', 'ingress mode'],
-  ['INBOUND_GATEWAY_SUFFIXES', 'the multicluster gateway'],
   ['TAP_SVC_NAME', 'tap'],
   ['TRACE_COLLECTOR_SVC_ADDR', 'export of traces'],
 ];

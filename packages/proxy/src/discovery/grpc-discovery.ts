@@ -17,6 +17,7 @@ import { GRPC_FAILED_PRECONDITION, GRPC_INVALID_ARGUMENT, type GrpcCaller } from
 import { WatchStream } from '../control/watch-stream.ts';
 import type { Clock } from '../runtime.ts';
 import { builtInPolicy, inboundPolicy } from './translate-inbound.ts';
+import { hasSuffix } from './dns-suffix.ts';
 import { type OutboundLookupDeps, type OutboundSpec, openOutboundLookup } from './outbound-lookup.ts';
 import { endpointUpdate } from './translate-endpoint.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate, OutboundTarget, Watched } from './types.ts';
@@ -316,19 +317,6 @@ class SharedResolution {
     for (const gone of update.remove) this.endpoints.delete(`${gone.ip}|${gone.port}`);
     for (const subscriber of [...this.subscribers]) subscriber(update);
   }
-}
-
-/** Whether a name is one of the suffixes or ends with one; '' = everything (the root). */
-export function hasSuffix(name: string, suffixes: readonly string[]): boolean {
-  const bare = withoutDot(name.toLowerCase());
-  return suffixes.some((suffix) => {
-    const end = withoutDot(suffix.toLowerCase());
-    return end === '' || bare === end || bare.endsWith(`.${end}`);
-  });
-}
-
-function withoutDot(name: string): string {
-  return name.endsWith('.') ? name.slice(0, -1) : name;
 }
 
 function networkTest(text: string): (ip: string) => boolean {

@@ -18,6 +18,7 @@ import { LOCAL_ID, testConfig } from '../testing/test-config.ts';
 import { TestLoop } from '../testing/test-loop.ts';
 import { createAccessLog } from '../metrics/access-log.ts';
 import { PolicyLog } from './policy-log.ts';
+import { Gateway } from './gateway.ts';
 import { InboundServer } from './inbound-server.ts';
 
 function open() {
@@ -40,6 +41,13 @@ function open() {
     identity: { name: LOCAL_ID, serverName: LOCAL_ID, tls: undefined },
     clock: loop.clock,
     metrics,
+    gateway: new Gateway({
+      suffixes: [],
+      identity: LOCAL_ID,
+      acquire: () => {
+        throw new Error('no gateway here');
+      },
+    }),
     log,
     portStack: {
       clock: loop.clock,

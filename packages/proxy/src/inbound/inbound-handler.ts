@@ -5,6 +5,7 @@
  */
 import type { Authorization } from '@weft/routing';
 import type { Admission } from '../admission.ts';
+import type { ProxyError } from '../http/proxy-error.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import { HTTP_2, type HttpHandler, type RequestHead, type RequestSink, type ServerStream } from '../http/types.ts';
 import type { AllowedSeries, InboundMetrics } from '../metrics/inbound-metrics.ts';
@@ -27,6 +28,12 @@ export interface InboundPort {
   app(isH2: boolean): HttpBackend;
 }
 
+/** Where admitted requests go instead of the pod's application. */
+export interface RequestDelivery {
+  /** `refuse` answers the request with an error of the proxy's own. */
+  deliver(head: ProxyRequestHead, server: ServerStream, end: boolean, refuse: (error: ProxyError) => RequestSink): RequestSink;
+}
+
 export interface InboundHandlerDeps {
   readonly clock: Clock;
   readonly metrics: InboundMetrics;
@@ -41,19 +48,28 @@ export class InboundHandler implements HttpHandler {
   private readonly identity: string | undefined;
   private readonly exchangeDeps: InboundExchangeDeps;
   private readonly onClose: () => void;
+  private readonly delivery: RequestDelivery | undefined;
   /** Result for the rule that the last request matched; most connections ask for one thing. */
   private knownBinding: InboundRuleBinding | undefined = undefined;
   private knownAuthorization: Authorization | undefined = undefined;
   private knownAuthority: string | undefined = undefined;
   private knownSeries: AllowedSeries | undefined = undefined;
 
-  constructor(port: InboundPort, deps: InboundHandlerDeps, client: InboundClient, exchangeDeps: InboundExchangeDeps, onClose: () => void) {
+  constructor(
+    port: InboundPort,
+    deps: InboundHandlerDeps,
+    client: InboundClient,
+    exchangeDeps: InboundExchangeDeps,
+    delivery: RequestDelivery | undefined,
+    onClose: () => void,
+  ) {
     this.port = port;
     this.deps = deps;
     this.client = client;
     this.identity = clientIdentity(client);
     this.exchangeDeps = exchangeDeps;
     this.onClose = onClose;
+    this.delivery = delivery;
   }
 
   onRequest(received: RequestHead, server: ServerStream, end: boolean): RequestSink {
@@ -102,6 +118,13 @@ export class InboundHandler implements HttpHandler {
         return exchange;
       }
       request = filtered.head;
+    }
+    if (this.delivery !== undefined) {
+      return this.delivery.deliver(request, server, end, (error) => {
+        const exchange = this.refusal(head, server, end);
+        exchange.rescue({ ...error, message: exchange.denial(error.message) });
+        return exchange;
+      });
     }
     const fields = withClientIdentity(request.fields, this.identity);
     if (fields !== request.fields) request = request.with({ fields });

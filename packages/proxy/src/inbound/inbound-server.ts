@@ -22,6 +22,7 @@ import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import { type ClientTls, type InboundClient, clientIdentity, clientTls, tlsLabels } from './client.ts';
+import { type Gateway, NOWHERE } from './gateway.ts';
 import { PortStack, type PortStackDeps } from './port-stack.ts';
 
 export interface InboundServerDeps {
@@ -30,6 +31,7 @@ export interface InboundServerDeps {
   readonly identity: LocalIdentity;
   readonly clock: Clock;
   readonly metrics: InboundMetrics;
+  readonly gateway: Gateway;
   readonly portStack: Omit<PortStackDeps, 'origDst'>;
   readonly log: {
     debug(message: string, fields?: Record<string, unknown>): void;
@@ -258,9 +260,7 @@ export class InboundServer {
     const client: InboundClient = { ip: stream.remote.ip, port: stream.remote.port, tls };
     this.deps.metrics.transportHeader(header, clientIdentity(client) ?? '');
     if (header.name !== undefined && header.name !== '') {
-      // The multicluster gateway is not part of this proxy yet; without it no name is ours to deliver to.
-      this.deps.log.info('gateway domain invalid', { name: header.name });
-      this.drop(stream, origDst, 'gateway domain invalid');
+      this.passOn(stream, origDst, header, header.name, client);
       return;
     }
     if (header.port === this.deps.config.inboundListen.port) {
@@ -288,9 +288,45 @@ export class InboundServer {
     });
   }
 
+  /** The gateway's part of a direct connection: the policy is that of the port it listens on (§2.5). */
+  private passOn(stream: ByteStream, origDst: SocketAddress, header: TransportHeader, name: string, client: InboundClient): void {
+    const arrival: Arrival = { stream, target: origDst, dialled: origDst };
+    const dialled = addressText(origDst);
+    this.deps.gateway.open(stream, client, name, header.port, (way) => {
+      if (way === undefined) this.deps.log.info('gateway domain invalid', { name, 'client.ip': client.ip });
+      const close = (): void => way?.close();
+      this.withPolicy(
+        arrival,
+        (stack) => {
+          this.track(stream, origDst, client, stack);
+          switch (header.sessionProtocol) {
+            case 'http1':
+              stack.serveHttp1(stream, client, dialled, way ?? NOWHERE, close);
+              break;
+            case 'http2':
+              stack.serveHttp2(stream, client, dialled, way ?? NOWHERE, close);
+              break;
+            case undefined:
+              if (way === undefined || way.isLoop) {
+                this.drop(stream, origDst, way === undefined ? 'gateway domain invalid' : 'gateway loop');
+                close();
+              } else {
+                stack.forward(stream, client, way);
+              }
+              break;
+            default:
+              header.sessionProtocol satisfies never;
+          }
+        },
+        close,
+      );
+    });
+  }
+
   // ---- shared
 
-  private withPolicy(arrival: Arrival, use: (stack: PortStack) => void): void {
+  /** `onGone`: the client did not wait. */
+  private withPolicy(arrival: Arrival, use: (stack: PortStack) => void, onGone: () => void = nothing): void {
     const { target, stream } = arrival;
     const key = `${target.ip}|${target.port}`;
     let stack = this.stacks.get(key);
@@ -305,7 +341,7 @@ export class InboundServer {
       return;
     }
     const ready = stack;
-    const waiting = new WaitingStream(stream, () => {});
+    const waiting = new WaitingStream(stream, onGone);
     stack.whenReady(() => {
       if (waiting.isClosed) return;
       waiting.release();
@@ -334,5 +370,7 @@ export class InboundServer {
     stream.destroy();
   }
 }
+
+function nothing(): void {}
 
 const IGNORE: ByteStreamSink = { onRead(): void {}, onReadEnd(): void {}, onDrain(): void {}, onClose(): void {} };

@@ -20,7 +20,8 @@ import { type Relay, startRelay } from '../tcp/relay.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import type { InboundClient } from './client.ts';
 import type { InboundExchange, InboundExchangeDeps } from './inbound-exchange.ts';
-import { InboundHandler, type InboundPort } from './inbound-handler.ts';
+import type { GatewayWay } from './gateway.ts';
+import { InboundHandler, type InboundPort, type RequestDelivery } from './inbound-handler.ts';
 import { CompiledInboundPolicy, authorizeRequest } from './inbound-policy.ts';
 import { type PolicyLog, isAudit } from './policy-log.ts';
 
@@ -97,25 +98,29 @@ export class PortStack implements InboundPort {
     else this.waiters.push(use);
   }
 
-  serveHttp1(stream: ByteStream, client: InboundClient, dialled: string): void {
-    const connection = new H1ServerConnection(
-      stream,
-      this.handler(client, dialled, () => untrack()),
-      this.deps.clock,
-    );
+  /** `delivery` = where requests go instead of the application. */
+  serveHttp1(stream: ByteStream, client: InboundClient, dialled: string, delivery?: RequestDelivery, onClosed?: () => void): void {
+    const handler = this.handler(client, dialled, delivery, () => {
+      untrack();
+      onClosed?.();
+    });
+    const connection = new H1ServerConnection(stream, handler, this.deps.clock);
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
 
-  serveHttp2(stream: ByteStream, client: InboundClient, dialled: string): void {
-    const handler = this.handler(client, dialled, () => untrack());
+  serveHttp2(stream: ByteStream, client: InboundClient, dialled: string, delivery?: RequestDelivery, onClosed?: () => void): void {
+    const handler = this.handler(client, dialled, delivery, () => {
+      untrack();
+      onClosed?.();
+    });
     const connection = new H2ServerConnection(stream, handler, this.deps.serverH2(), this.deps.clock);
     const untrack = this.deps.drain.add(connection);
     connection.start();
   }
 
-  /** Forwards bytes to the application after the connection has been authorized. */
-  forward(stream: ByteStream, client: InboundClient): void {
+  /** Forwards bytes to the application, or along `way`, after the connection has been authorized. */
+  forward(stream: ByteStream, client: InboundClient, way?: GatewayWay): void {
     const { deps } = this;
     const authorization = this.compiled.authorizeConnection(client);
     deps.metrics.tcpAuthorized(deps.origDst, this.serverLabels, client, authorization?.meta);
@@ -126,6 +131,7 @@ export class PortStack implements InboundPort {
       deps.policyLog.connectionDenied(this.policy.meta, client);
       stream.setSink(IGNORE);
       stream.destroy({ reset: true });
+      way?.close();
       return;
     }
     this.enter();
@@ -147,6 +153,13 @@ export class PortStack implements InboundPort {
       },
     };
     this.opaque.add(entry);
+    if (way !== undefined) {
+      way.forward(stream, () => {
+        over();
+        way.close();
+      });
+      return;
+    }
     const waiting = new WaitingStream(stream, () => {
       pending.cancel();
       over();
@@ -214,7 +227,7 @@ export class PortStack implements InboundPort {
     this.deps.policyLog.connectionTerminated(this.policy.meta, client);
   }
 
-  private handler(client: InboundClient, dialled: string, untrack: () => void): InboundHandler {
+  private handler(client: InboundClient, dialled: string, delivery: RequestDelivery | undefined, untrack: () => void): InboundHandler {
     this.enter();
     const { deps } = this;
     const exchangeDeps: InboundExchangeDeps = {
@@ -225,7 +238,7 @@ export class PortStack implements InboundPort {
       countError: (error) => deps.metrics.httpError(error, dialled, this.serverLabels),
       tunnels: this.tunnels,
     };
-    return new InboundHandler(this, deps, client, exchangeDeps, () => {
+    return new InboundHandler(this, deps, client, exchangeDeps, delivery, () => {
       untrack();
       this.leave();
     });

@@ -7,9 +7,9 @@
  */
 import type { ByteStream, SocketAddress } from '@weft/net';
 import type { ProxyConfig } from '../config/types.ts';
-import type { Discovery } from '../discovery/types.ts';
+import type { Discovery, OutboundTarget, Watched } from '../discovery/types.ts';
 import type { DrainSet } from '../drain.ts';
-import { detectProtocol } from '../http/detect-protocol.ts';
+import { type DetectedProtocol, detectProtocol } from '../http/detect-protocol.ts';
 import { H1ServerConnection } from '../http/h1-server.ts';
 import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
@@ -18,6 +18,7 @@ import type { OutboundMetrics } from '../metrics/outbound-metrics.ts';
 import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
+import { IngressHandler, type IngressHandlerDeps, type StackLease } from './ingress-handler.ts';
 import { OutboundStack, type OutboundStackDeps } from './outbound-stack.ts';
 
 export interface OutboundServerDeps {
@@ -28,21 +29,43 @@ export interface OutboundServerDeps {
   readonly metrics: OutboundMetrics;
   /** Settings of a connection that is accepted now. */
   serverH2(): H2ServerOptions;
-  /** The stack's own needs, for one target. */
-  stackDeps(origDst: SocketAddress): OutboundStackDeps;
+  /** The stack's own needs, for one target; `logical` is what was dialled, or the name that was asked for in place of an address. */
+  stackDeps(logical: SocketAddress, target: Watched<OutboundTarget>): OutboundStackDeps;
 }
 
 export class OutboundServer {
   private readonly deps: OutboundServerDeps;
   private readonly stacks = new Map<string, OutboundStack>();
+  private readonly ingress: IngressHandlerDeps;
 
   constructor(deps: OutboundServerDeps) {
     this.deps = deps;
+    this.ingress = {
+      clock: deps.clock,
+      lookupTimeoutMs: deps.config.outbound.httpFailfastTimeoutMs,
+      acquire: (name, port) => this.acquireNamed(name, port, 'ingress'),
+      onPeerErrors: (kind, count) => deps.metrics.peerErrors(kind, count),
+    };
+  }
+
+  /** The stack of a target by name, for requests that name one (an ingress's, a gateway's). */
+  acquireNamed(name: string, port: number, use: 'ingress' | 'gateway'): StackLease {
+    const key = `${use}|${name}:${port}`;
+    const stack = this.acquire(key, { ip: name, port }, () => this.deps.discovery.named(name, port, use));
+    let isReleased = false;
+    return {
+      stack,
+      release: () => {
+        if (isReleased) return;
+        isReleased = true;
+        this.release(key, stack);
+      },
+    };
   }
 
   /** Takes a connection over. */
   accept(stream: ByteStream, origDst: SocketAddress): void {
-    if (isLoopback(origDst.ip)) {
+    if (isLoopback(origDst.ip) || this.isOwnListener(origDst)) {
       stream.setSink(IGNORE);
       stream.destroy({ reset: true });
       return;
@@ -55,13 +78,21 @@ export class OutboundServer {
       no_tls_reason: 'loopback',
     });
     const key = `${origDst.ip}|${origDst.port}`;
-    const stack = this.acquire(key, origDst);
+    const stack = this.acquire(key, origDst, () => this.deps.discovery.outbound(origDst));
     let isReleased = false;
     const release = (): void => {
       if (isReleased) return;
       isReleased = true;
       this.release(key, stack);
     };
+    if (this.deps.config.isIngressMode) {
+      this.detectIngress(stream, stack, release);
+      return;
+    }
+    this.serveWhenReady(stream, stack, release);
+  }
+
+  private serveWhenReady(stream: ByteStream, stack: OutboundStack, release: () => void): void {
     const waiting = new WaitingStream(stream, release);
     stack.whenReady(
       () => {
@@ -74,6 +105,12 @@ export class OutboundServer {
         release();
       },
     );
+  }
+
+  /** A connection that was not redirected but dialled here, which would go round in a circle. */
+  private isOwnListener({ ip, port }: SocketAddress): boolean {
+    const { outboundListen, inboundIps } = this.deps.config;
+    return inboundIps.has(ip) && outboundListen.some((listener) => listener.port === port);
   }
 
   close(): void {
@@ -142,6 +179,52 @@ export class OutboundServer {
     );
   }
 
+  /** In ingress mode requests may be for anybody, so that what they are is found out before anything is asked about the address (§2.4). */
+  private detectIngress(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const { clock, config, drain, metrics } = this.deps;
+    const startedMs = clock.now();
+    const timeoutMs = config.outbound.detectTimeoutMs;
+    const onDetected = (protocol: DetectedProtocol): void => {
+      metrics.detected(stack.target.current?.policy.meta, protocol, clock.now() - startedMs);
+      if (protocol !== 'http/1' && protocol !== 'http/2') {
+        this.opaqueWhenReady(stream, stack, release);
+        return;
+      }
+      this.count(stack, protocol);
+      const handler = new IngressHandler(stack, this.ingress, () => {
+        untrack();
+        release();
+      });
+      const connection =
+        protocol === 'http/1'
+          ? new H1ServerConnection(stream, handler, clock)
+          : new H2ServerConnection(stream, handler, this.deps.serverH2(), clock);
+      const untrack = drain.add(connection);
+      connection.start();
+    };
+    detectProtocol(stream, timeoutMs, clock, onDetected, release);
+  }
+
+  private opaqueWhenReady(stream: ByteStream, stack: OutboundStack, release: () => void): void {
+    const waiting = new WaitingStream(stream, release);
+    stack.whenReady(
+      () => {
+        if (waiting.isClosed) return;
+        waiting.release();
+        if (stack.protocol === 'tls') {
+          this.serve(stream, stack, release);
+          return;
+        }
+        this.count(stack, 'opaq');
+        this.serveOpaque(stream, stack, undefined, release);
+      },
+      () => {
+        if (!waiting.isClosed) stream.destroy({ reset: true });
+        release();
+      },
+    );
+  }
+
   private serveHttp1(stream: ByteStream, stack: OutboundStack, release: () => void): void {
     const router = stack.router(false);
     const handler: HttpHandler = {
@@ -189,12 +272,13 @@ export class OutboundServer {
     this.deps.metrics.protocolConnection(stack.target.current?.policy.meta, protocol);
   }
 
-  private acquire(key: string, origDst: SocketAddress): OutboundStack {
+  private acquire(key: string, logical: SocketAddress, lookUp: () => Watched<OutboundTarget>): OutboundStack {
     let stack = this.stacks.get(key);
     if (stack === undefined || stack.hasFailed) {
       stack?.cancelIdle?.();
       stack?.close();
-      stack = new OutboundStack(this.deps.discovery.outbound(origDst), this.deps.stackDeps(origDst));
+      const target = lookUp();
+      stack = new OutboundStack(target, this.deps.stackDeps(logical, target));
       this.stacks.set(key, stack);
     }
     stack.cancelIdle?.();

@@ -16,10 +16,14 @@ import {
   sniTable,
 } from '@weft/routing';
 import type { OutboundTarget, Watched } from '../discovery/types.ts';
+import type { ProxyError } from '../http/proxy-error.ts';
+import type { ProxyRequestHead } from '../http/request-head.ts';
+import type { RequestSink, ServerStream } from '../http/types.ts';
 import type { Clock } from '../runtime.ts';
 import { startRelay } from '../tcp/relay.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import { HttpRouter, type HttpRouterDeps } from './http-router.ts';
+import { OutboundExchange } from './outbound-exchange.ts';
 import { TcpBackend, type TcpBackendDeps } from './tcp-backend.ts';
 
 export interface OutboundStackDeps {
@@ -71,6 +75,18 @@ export class OutboundStack {
     else this.waiters.push({ onReady, onFail });
   }
 
+  /** Whether the target is known. */
+  get isReady(): boolean {
+    return this.target.current !== undefined;
+  }
+
+  /** Answers a request that has no way through this stack. */
+  refuse(head: ProxyRequestHead, server: ServerStream, end: boolean, error: ProxyError): RequestSink {
+    const exchange = new OutboundExchange(head, server, end, this.deps.router.exchange, undefined);
+    exchange.rescue({ ...error, message: exchange.describe(error.message, undefined) });
+    return exchange;
+  }
+
   /** Only after `whenReady`. */
   get protocol(): TargetProtocol {
     const { policy, profile } = this.target.current as OutboundTarget;
@@ -111,7 +127,7 @@ export class OutboundStack {
       stream.destroy({ reset: true });
       onClosed();
     };
-    const found = sni === undefined ? policy.opaque[0] : this.sniRoutes(policy).match(sni)?.route;
+    const found = sni === undefined ? (policy.opaque[0] ?? opaqueOfHttp(policy)) : this.sniRoutes(policy).match(sni)?.route;
     const rule = found?.rules[0];
     if (policy.protocol === 'invalid' || found === undefined || rule === undefined) {
       refuse(undefined, 'invalid_policy', 'unexpected');
@@ -174,7 +190,9 @@ export class OutboundStack {
     this.http1?.update(value);
     this.http2?.update(value);
     const wanted = new Set<string>();
-    for (const route of value.policy.opaque) {
+    const routes = value.policy.opaque.length > 0 ? value.policy.opaque : [opaqueOfHttp(value.policy)];
+    for (const route of routes) {
+      if (route === undefined) continue;
       for (const rule of route.rules) for (const backend of backendsOf(rule.backends)) wanted.add(backendKey(backend));
     }
     for (const [name, backend] of this.tcpBackends) {
@@ -221,6 +239,18 @@ function backendsOf(distribution: Distribution): readonly Backend[] {
     default:
       return distribution satisfies never;
   }
+}
+
+/**
+ * The opaque route of a policy that has none, because the protocol of its port is a known kind of HTTP, while the profile says that it is opaque
+ * (§5.3: the profile wins): the way that its requests would go without further conditions.
+ */
+function opaqueOfHttp(policy: OutboundPolicy): Route<never> | undefined {
+  const [route] = policy.http1.length > 0 ? policy.http1 : policy.http2.length > 0 ? policy.http2 : policy.grpc;
+  const rule = route?.rules.at(-1);
+  return route === undefined || rule === undefined
+    ? undefined
+    : { meta: route.meta, hosts: [], rules: [{ matches: [], filters: [], backends: rule.backends, requestTimeoutMs: undefined }] };
 }
 
 function backendKey(backend: Backend): string {

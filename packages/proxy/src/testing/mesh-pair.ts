@@ -20,6 +20,7 @@ import { DrainSet } from '../drain.ts';
 import type { H2ServerOptions } from '../http/h2-server.ts';
 import type { LocalIdentity } from '../identity/types.ts';
 import { PolicyLog } from '../inbound/policy-log.ts';
+import { Gateway } from '../inbound/gateway.ts';
 import { InboundServer } from '../inbound/inbound-server.ts';
 import { MemoryBudget } from '../memory-budget.ts';
 import { EndpointMetrics } from '../metrics/endpoint-metrics.ts';
@@ -106,6 +107,11 @@ export class MeshPair {
       clock,
       metrics: inboundMetrics,
       log,
+      gateway: new Gateway({
+        suffixes: config.gatewaySuffixes,
+        identity: SERVER_ID,
+        acquire: (name, port) => this.outbound.acquireNamed(name, port, 'gateway'),
+      }),
       portStack: {
         clock,
         drain,
