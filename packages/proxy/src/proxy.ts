@@ -25,6 +25,7 @@ import { CONNECT_WAIT_MS, GrpcChannel } from './control/grpc-client.ts';
 import { resolveControlAddress } from './control/resolve.ts';
 import { Admission } from './admission.ts';
 import { DrainSet } from './drain.ts';
+import { configureHttp } from './http/limits.ts';
 import type { H2ServerOptions } from './http/h2-server.ts';
 import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget.ts';
 import { HeldConnections } from './held-connections.ts';
@@ -116,6 +117,7 @@ export class Proxy {
       .get({ date: '', git_sha: '', profile: 'release', vendor: 'weft', version: options.version }).value = 1;
     tlsInfo(this.registry);
     const internal = this.registry.counter('weft_internal_errors_total', 'Errors of the proxy itself, by place');
+    configureHttp({ http1HeadTimeoutMs: config.http1HeadTimeoutMs });
     configureNet({
       onInternalError: (where, error) => {
         internal.get({ where }).value += 1;

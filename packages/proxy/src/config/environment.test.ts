@@ -308,6 +308,7 @@ const VARIABLES: readonly Variable[] = [
   ...perDirection('INBOUND'),
   ...perDirection('OUTBOUND'),
   number('OUTBOUND_TCP_QUEUE_CAPACITY', (c) => c.outbound.tcpQueueCapacity, 10_000),
+  duration('HTTP1_HEAD_TIMEOUT', (c) => c.http1HeadTimeoutMs, 30_000),
   duration('OUTBOUND_TCP_FAILFAST_TIMEOUT', (c) => c.outbound.tcpFailfastTimeoutMs, 3000),
   number('HTTP2_INITIAL_STREAM_WINDOW_SIZE', (c) => c.http2ClientStreamWindowBytes, 65_535, WINDOW),
   number('HTTP2_INITIAL_CONNECTION_WINDOW_SIZE', (c) => c.http2ClientConnectionWindowBytes, 1_048_576, WINDOW),

@@ -126,6 +126,7 @@ export function parseConfig(environment: Environment, availableCores: number = a
       tcpQueueCapacity: env.count('OUTBOUND_TCP_QUEUE_CAPACITY', 10_000),
       tcpFailfastTimeoutMs: env.durationMs('OUTBOUND_TCP_FAILFAST_TIMEOUT', 3000),
     },
+    http1HeadTimeoutMs: env.durationMs('HTTP1_HEAD_TIMEOUT', 30_000),
     http2ClientStreamWindowBytes: env.count('HTTP2_INITIAL_STREAM_WINDOW_SIZE', 65_535, 0x7fff_ffff),
     http2ClientConnectionWindowBytes: Math.max(
       MIN_CONNECTION_WINDOW_BYTES,

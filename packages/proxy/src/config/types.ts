@@ -88,6 +88,8 @@ export interface ProxyConfig extends IdentityConfig {
   readonly inboundIps: ReadonlySet<string>;
   readonly inbound: DirectionConfig;
   readonly outbound: DirectionConfig & { readonly tcpQueueCapacity: number; readonly tcpFailfastTimeoutMs: number };
+  /** Both directions: from the first octet of an HTTP/1 request head to its last. */
+  readonly http1HeadTimeoutMs: number;
   readonly http2ClientStreamWindowBytes: number;
   readonly http2ClientConnectionWindowBytes: number;
   readonly isIngressMode: boolean;

@@ -14,6 +14,11 @@ import { origProtoValue, type ProxyRequestHead } from './request-head.ts';
 import { BODY_UNKNOWN, type ClientStream, HTTP_1_0, HTTP_1_1, HTTP_2, type HttpVersion, type ResponseSink } from './types.ts';
 
 const REFUSED_STREAM = 7;
+/**
+ * Streams reset on one connection before another takes its place. Servers answer many resets by closing (rapid reset; node and nghttp2 after
+ * 1,000, Envoy after 500): one client that cancels must not cost all others the connection that they share.
+ */
+const MAX_RESETS_SENT = 400;
 
 /** Told about a connection's life. */
 export interface H2ClientOwner {
@@ -21,8 +26,8 @@ export interface H2ClientOwner {
   readonly assumedMaxStreams: number;
   /** Streams may be opened again, or the peer's limit changed. */
   onCapacity(connection: H2ClientConnection): void;
-  /** No new streams: GOAWAY, or gone. Called once. */
-  onRetired(connection: H2ClientConnection, error: string): void;
+  /** No new streams: GOAWAY, or gone, or `isSpent`: by our own choice, while the peer is well. Called once. */
+  onRetired(connection: H2ClientConnection, error: string, isSpent: boolean): void;
 }
 
 export interface H2ClientOptions {
@@ -44,6 +49,7 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
   private cancelLinger: (() => void) | undefined = undefined;
   /** A stream has ended since the owner was last told of capacity. */
   private hasFreed = false;
+  private resetsSent = 0;
 
   constructor(stream: ByteStream, owner: H2ClientOwner, options: H2ClientOptions, clock: Clock) {
     this.stream = stream;
@@ -139,6 +145,12 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
     this.stream.schedule();
   }
 
+  /** We gave a stream up. */
+  onResetSent(): void {
+    this.resetsSent += 1;
+    if (this.resetsSent >= MAX_RESETS_SENT) this.retire('many requests were cancelled', true);
+  }
+
   onStreamEnd(): void {
     this.hasFreed = true;
     // The codec still counts a stream whose end it is just telling; onRead settles then. Elsewhere the end of the turn does.
@@ -169,10 +181,10 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
     }
   }
 
-  private retire(reason: string): void {
+  private retire(reason: string, isSpent = false): void {
     if (this.isRetired) return;
     this.isRetired = true;
-    this.owner.onRetired(this, reason);
+    this.owner.onRetired(this, reason, isSpent);
   }
 
   private finish(): void {
@@ -217,6 +229,7 @@ class H2ClientStream implements ClientStream, H2StreamSink {
   abort(h2Code: number): void {
     this.sink = undefined;
     this.handle?.reset(h2Code);
+    this.owner.onResetSent();
     this.owner.onStreamEnd();
   }
 

@@ -142,9 +142,11 @@ export class H2ServerConnection implements ByteStreamSink, H2ConnectionSink, Kee
   }
 
   private reportCounters(): void {
-    const { malformedMessages, oversizedSections, floods, refusedStreams } = this.codec.counters;
+    const { malformedMessages, oversizedSections, floods, refusedStreams, localResets } = this.codec.counters;
     if (malformedMessages > 0) this.handler.onPeerErrors('h2 malformed', malformedMessages);
     if (oversizedSections > 0) this.handler.onPeerErrors('h2 oversized', oversizedSections);
+    // Malformed messages end in a reset too and have been counted.
+    if (localResets > malformedMessages) this.handler.onPeerErrors('h2 stream error', localResets - malformedMessages);
     if (refusedStreams > 0) this.handler.onPeerErrors('h2 refused', refusedStreams);
     if (floods > 0) this.handler.onPeerErrors('h2 flood', floods);
     else if (this.codec.error !== undefined) this.handler.onPeerErrors('h2 connection error', 1);

@@ -149,12 +149,12 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     this.serveWaiting();
   }
 
-  onRetired(connection: H2ClientConnection, error: string): void {
+  onRetired(connection: H2ClientConnection, error: string, isSpent: boolean): void {
     const index = this.h2Connections.indexOf(connection);
     if (index >= 0) this.h2Connections.splice(index, 1);
     if (this.isClosed || this.h2Connections.length > 0) return;
     this.lastError = { kind: 'closed', message: error, h2Code: 0, isUnprocessed: true };
-    if (this.clock.now() - connection.openedMs < SHORT_LIFE_MS) {
+    if (!isSpent && this.clock.now() - connection.openedMs < SHORT_LIFE_MS) {
       this.connectFailed('', error);
       return;
     }
