@@ -9,6 +9,7 @@
  */
 import { ByteQueue, ByteWriter, type FieldList } from '@weft/bytes';
 import type { Admission } from '../admission.ts';
+import type { ExchangeWatch } from '../observe/exchange-watch.ts';
 import { type ProxyError, grpcTrailers, isGrpc, rescue } from './proxy-error.ts';
 import type { ProxyRequestHead } from './request-head.ts';
 import type { ClientFailure, ClientStream, RequestSink, ResponseHead, ResponseSink, ServerStream } from './types.ts';
@@ -30,6 +31,8 @@ export interface Outcome {
 export abstract class Exchange implements RequestSink, ResponseSink {
   head: ProxyRequestHead;
   readonly server: ServerStream;
+  /** Who looks on; nearly always nobody. Set before the request is sent. */
+  watch: ExchangeWatch | undefined = undefined;
   protected status = 0;
   protected responseFields: Readonly<FieldList> | undefined = undefined;
   protected trailers: Readonly<FieldList> | undefined = undefined;
@@ -175,6 +178,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     }
     this.isResponseStarted = true;
     this.status = head.status;
+    if (this.watch !== undefined) this.watch.response(head);
     this.isTunnel = head.status === 101 || (this.head.upgrade === 'connect' && head.status >= 200 && head.status < 300);
     const shown = this.mapResponse(head);
     this.responseFields = shown.fields;
@@ -191,6 +195,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     if (this.isFinished) return;
     if (!this.isFirstByteSeen) this.firstByte();
     this.onResponseBytes(end - start);
+    if (this.watch !== undefined) this.watch.bytes(end - start);
     if (this.server.sendBody(chunk, start, end)) this.client?.consumed(end - start);
     else this.owedToClient += end - start;
   }
@@ -290,6 +295,7 @@ export abstract class Exchange implements RequestSink, ResponseSink {
     this.isFinished = true;
     this.leaveAdmission();
     this.settleServer();
+    if (this.watch !== undefined) this.watch.end(outcome, this.trailers);
     this.onFinish(outcome);
   }
 

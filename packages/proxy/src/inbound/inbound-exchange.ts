@@ -73,6 +73,7 @@ export class InboundExchange extends Exchange implements Dispatchable {
   onBound(endpoint: HttpEndpoint): void {
     this.endpoint?.release();
     this.endpoint = endpoint;
+    if (this.watch !== undefined) this.head = this.watch.bound(this.head, endpoint.transport);
     this.dispatchedMs = this.deps.clock.now();
   }
 

@@ -10,6 +10,9 @@ import type { ProxyRequestHead } from '../http/request-head.ts';
 import { HTTP_2, type HttpHandler, type RequestHead, type RequestSink, type ServerStream } from '../http/types.ts';
 import type { AllowedSeries, InboundMetrics } from '../metrics/inbound-metrics.ts';
 import type { SocketAddress } from '@weft/net';
+import type { ExchangeWatch } from '../observe/exchange-watch.ts';
+import { InboundFacts } from '../observe/facts.ts';
+import type { Observation } from '../observe/observation.ts';
 import type { HttpBackend } from '../outbound/http-backend.ts';
 import { requestFilters } from '../outbound/route-filters.ts';
 import type { Clock } from '../runtime.ts';
@@ -39,6 +42,8 @@ export interface InboundHandlerDeps {
   readonly metrics: InboundMetrics;
   readonly admission: Admission;
   readonly policyLog: PolicyLog;
+  /** Taps and traces, where there may be any. */
+  readonly observe?: Observation | undefined;
 }
 
 export class InboundHandler implements HttpHandler {
@@ -131,6 +136,7 @@ export class InboundHandler implements HttpHandler {
     binding.series ??= metrics.routeSeries(compiled.policy, port.origDst.port, binding.meta);
     const exchange = new InboundExchange(request, server, end, this.exchangeDeps, client, allowed.endpoint, binding.series);
     exchange.received = head;
+    if (deps.observe !== undefined && deps.observe.isOn) exchange.watch = this.observed(deps.observe, head, binding);
     if (exchange.admit(deps.admission)) exchange.send(port.app(request.version === HTTP_2));
     return exchange;
   }
@@ -163,6 +169,12 @@ export class InboundHandler implements HttpHandler {
       deps.policyLog.requestAudited(port.compiled.policy.meta, binding.meta, knownAuthorization.meta, client);
     }
     return this.knownSeries;
+  }
+
+  private observed(observe: Observation, head: ProxyRequestHead, binding: InboundRuleBinding): ExchangeWatch | undefined {
+    const { port } = this;
+    const authorization = this.knownAuthorization?.meta;
+    return observe.inbound(new InboundFacts(head, this.client, this.exchangeDeps.target, port.serverLabels, binding.meta, authorization));
   }
 
   private refusal(head: ProxyRequestHead, server: ServerStream, end: boolean): InboundExchange {

@@ -12,6 +12,7 @@ import { H1ServerConnection } from '../http/h1-server.ts';
 import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { AccessLog } from '../metrics/access-log.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
+import type { Observation } from '../observe/observation.ts';
 import type { Transport } from '../outbound/endpoint-transport.ts';
 import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
 import { addressText } from '../outbound/outbound-server.ts';
@@ -40,6 +41,7 @@ export interface PortStackDeps {
   readonly idleTimeoutMs: number;
   readonly policyLog: PolicyLog;
   readonly log: { warn(message: string, fields?: Record<string, unknown>): void };
+  readonly observe?: Observation | undefined;
 }
 
 /** An open opaque connection, re-authorized when the policy changes. */

@@ -140,6 +140,7 @@ export class HttpRouter {
       else routed = filtered.head;
     }
     const exchange = new OutboundExchange(routed, stream, end, deps, rule.exchangeRoute, this.requiredId);
+    if (deps.observe !== undefined && deps.observe.isOn) exchange.watch = deps.observe.outbound(received, stream.connection, deps.logical);
     if (error !== undefined) exchange.rescue(error);
     else if (choice === undefined) exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
     else if (exchange.admit(admission)) exchange.send(choice.backend);

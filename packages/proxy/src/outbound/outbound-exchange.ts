@@ -12,6 +12,7 @@ import type { ProxyRequestHead } from '../http/request-head.ts';
 import { type ClientFailure, HTTP_2, type ResponseHead, type ServerStream } from '../http/types.ts';
 import type { OutboundRouteSeries } from '../metrics/route-metrics.ts';
 import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
+import type { Observation } from '../observe/observation.ts';
 import type { Clock } from '../runtime.ts';
 import type { HttpBackend } from './http-backend.ts';
 import type { Dispatchable, HttpEndpoint } from './http-endpoint.ts';
@@ -35,6 +36,8 @@ export interface OutboundExchangeDeps {
   readonly emitDetails: boolean;
   /** `ip:port` that the application dialled. */
   readonly logical: string;
+  /** Taps and traces, where there may be any. */
+  readonly observe?: Observation | undefined;
   endpointSeries(endpoint: HttpEndpoint): EndpointSeries;
   countError(error: ProxyError): void;
 }
@@ -101,6 +104,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     if (endpoint.mode === 'h2' && this.head.authority === undefined && this.head.version !== HTTP_2) {
       this.head = this.head.with({ authority: this.deps.logical });
     }
+    if (this.watch !== undefined) this.head = this.watch.bound(this.head, endpoint.transport);
     this.dispatchedMs = this.deps.clock.now();
     const series = this.deps.endpointSeries(endpoint);
     this.endpointSeries = series;
