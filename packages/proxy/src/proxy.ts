@@ -40,6 +40,7 @@ import { InboundMetrics } from './metrics/inbound-metrics.ts';
 import { OutboundMetrics } from './metrics/outbound-metrics.ts';
 import { tlsInfo } from './metrics/tls-info.ts';
 import { TransportMetrics } from './metrics/transport-metrics.ts';
+import { type RunningObservation, startObservation } from './observe/start-observation.ts';
 import { EndpointTransport } from './outbound/endpoint-transport.ts';
 import { OutboundServer, addressText } from './outbound/outbound-server.ts';
 import type { OutboundStackDeps } from './outbound/outbound-stack.ts';
@@ -81,6 +82,7 @@ export class Proxy {
   private readonly transportMetrics: TransportMetrics;
   private readonly controlFamilies: ControlFamilies;
   private discovery: GrpcDiscovery | undefined = undefined;
+  private observing: RunningObservation | undefined = undefined;
   private admin: AdminServer | undefined = undefined;
   private adminListener: Listener | undefined = undefined;
   private isStarted = false;
@@ -91,7 +93,9 @@ export class Proxy {
   private netGauges: { series: { value: number }; read: () => number }[] | undefined = undefined;
   private dnsCounter: ReturnType<MetricRegistry['counter']> | undefined = undefined;
   /** Settled address of each listener, for callers that let the kernel choose ports. */
-  readonly addresses: { inbound?: SocketAddress; outbound: SocketAddress[]; admin?: SocketAddress } = { outbound: [] };
+  readonly addresses: { inbound?: SocketAddress; outbound: SocketAddress[]; admin?: SocketAddress; control?: SocketAddress } = {
+    outbound: [],
+  };
 
   constructor(options: ProxyOptions) {
     this.options = options;
@@ -141,6 +145,16 @@ export class Proxy {
     const inboundMetrics = new InboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.inboundAuthorityLabels);
     const outboundMetrics = new OutboundMetrics(this.registry, this.transportMetrics, endpointMetrics, config.outboundHostnameLabels);
 
+    this.observing = await startObservation({
+      config,
+      identity: this.identity,
+      clock: this.clock,
+      wallClock: Date.now,
+      metrics: this.registry,
+      version: this.options.version,
+      channel: (address, name) => this.channel(address, name),
+      log,
+    });
     const outbound = this.createOutbound(discovery, outboundMetrics);
     const inbound = this.createInbound(discovery, outbound, inboundMetrics);
 
@@ -185,6 +199,7 @@ export class Proxy {
     this.onStopped?.();
     this.identity.close();
     this.discovery?.close();
+    this.observing?.close();
     for (const channel of this.channels) channel.close();
     this.admin?.close();
     this.adminListener?.close();
@@ -287,6 +302,7 @@ export class Proxy {
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
         policyLog: new PolicyLog(log, this.clock.now),
+        observe: this.observing?.observation,
         log,
       },
     });
@@ -331,6 +347,7 @@ export class Proxy {
               clock,
               emitDetails: config.emitOutboundHeaders,
               logical: addressText(origDst),
+              observe: this.observing?.observation,
               endpointSeries: (endpoint) => metrics.endpointSeries(endpoint),
               countError: (error) => metrics.httpError(error),
             },
@@ -342,17 +359,11 @@ export class Proxy {
             queueCapacity: config.outbound.tcpQueueCapacity,
             failfastTimeoutMs: config.outbound.tcpFailfastTimeoutMs,
             balancerSeries: (backend) =>
-              metrics.tcpBalancer(
-                parent(),
-                backend,
-                target.current?.policy.protocol === 'tls',
-                config.outbound.tcpFailfastTimeoutMs,
-              ),
+              metrics.tcpBalancer(parent(), backend, target.current?.policy.protocol === 'tls', config.outbound.tcpFailfastTimeoutMs),
             createTransport,
           },
           countTcpError: (label) => metrics.tcpError(origDst, label),
-          countRoute: (event, found, route, error, sni) =>
-            metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error, sni),
+          countRoute: (event, found, route, error, sni) => metrics.tcpRoute(event, found.origDst, found.policy.meta, route, error, sni),
         };
       },
     });
@@ -420,6 +431,17 @@ export class Proxy {
       onError: onError('admin'),
     });
     this.addresses.admin = this.adminListener.address;
+    const acceptTap = this.observing?.acceptTap;
+    if (acceptTap === undefined) return;
+    const control = await listen({
+      host: config.controlListen.ip,
+      port: config.controlListen.port,
+      originalDestination: false,
+      onConnection: acceptTap,
+      onError: onError('control'),
+    });
+    this.listeners.push(control);
+    this.addresses.control = control.address;
   }
 
   private renderMetrics(): string {

@@ -19,12 +19,6 @@ const DEFAULT_POLICIES: ReadonlySet<string> = new Set([
   'audit',
 ]);
 
-/** What configuration may ask for and this version does not do. */
-const NOT_BUILT: readonly (readonly [string, string])[] = [
-  ['TAP_SVC_NAME', 'tap'],
-  ['TRACE_COLLECTOR_SVC_ADDR', 'export of traces'],
-];
-
 /** HTTP/2 begins with this connection window and cannot announce a smaller one (RFC 9113 §6.9.2). */
 const MIN_CONNECTION_WINDOW_BYTES = 65_535;
 const MIN_FRAME_BYTES = 16_384;
@@ -87,11 +81,6 @@ export function parseConfig(environment: Environment, availableCores: number = a
   }
   for (const name of ['INBOUND_PORTS_REQUIRE_IDENTITY', 'INBOUND_PORTS_REQUIRE_TLS']) {
     if ((env.text(name) ?? '') !== '') warnings.push(`${variableName(name)} is not read by proxies; the policy controller enforces it`);
-  }
-
-  for (const [name, what] of NOT_BUILT) {
-    const value = env.text(name) ?? '';
-    if (value !== '' && value !== 'false') warnings.push(`${variableName(name)} is set, but ${what} is not built yet`);
   }
 
   const isIngressMode = env.flag('INGRESS_MODE', false);

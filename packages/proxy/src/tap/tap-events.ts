@@ -2,22 +2,30 @@
 /* Tap events as messages (proxy-contract §5.7, §8): addresses, methods, fields and times in the contract's types. */
 import { Buffer } from 'node:buffer';
 import { type MessageInitShape, create, toBinary } from '@bufbuild/protobuf';
-import { type IpWords, parseIp } from '@weft/authz';
 import type { FieldList } from '@weft/bytes';
-import type { SocketAddress } from '@weft/net';
 import { HttpMethod_Registered, type HttpMethodSchema, Scheme_Registered, type SchemeSchema } from '@weft/proto/http-types';
 import type { TcpAddressSchema } from '@weft/proto/net';
 import { type EosSchema, TapEventSchema, TapEvent_ProxyDirection } from '@weft/proto/tap';
 import type { ProxyRequestHead } from '../http/request-head.ts';
-import { type ResponseHead } from '../http/types.ts';
+import type { ResponseHead } from '../http/types.ts';
+
+/** An address as numbers. */
+export interface NumericAddress {
+  /** 0 = none. */
+  readonly family: 0 | 4 | 6;
+  /** IPv4: the address. IPv6: the first 64 bits. */
+  readonly first: bigint;
+  readonly last: bigint;
+  readonly port: number;
+}
 
 /** What all events of one stream say. Made once for a stream, since a tap shows few. */
 export interface StreamFrame {
   readonly base: number;
   readonly stream: bigint;
   readonly direction: 'inbound' | 'outbound';
-  readonly source: SocketAddress;
-  readonly destination: SocketAddress;
+  readonly source: NumericAddress;
+  readonly destination: NumericAddress;
   readonly sourceLabels: Readonly<Record<string, string>>;
   readonly destinationLabels: Readonly<Record<string, string>>;
   readonly routeLabels: Readonly<Record<string, string>>;
@@ -129,15 +137,9 @@ function schemeOf(scheme: string): MessageInitShape<typeof SchemeSchema> {
   return { type: { case: 'unregistered', value: scheme } };
 }
 
-const words: IpWords = new Uint32Array(4);
-
-function addressOf({ ip, port }: SocketAddress): MessageInitShape<typeof TcpAddressSchema> {
-  const family = parseIp(ip, words);
-  const word = (index: number): bigint => BigInt(words[index] as number);
+function addressOf({ family, first, last, port }: NumericAddress): MessageInitShape<typeof TcpAddressSchema> {
   if (family === 0) return { port };
-  return family === 4
-    ? { ip: { ip: { case: 'ipv4', value: words[0] as number } }, port }
-    : { ip: { ip: { case: 'ipv6', value: { first: (word(0) << 32n) | word(1), last: (word(2) << 32n) | word(3) } } }, port };
+  return { ip: { ip: family === 4 ? { case: 'ipv4', value: Number(first) } : { case: 'ipv6', value: { first, last } } }, port };
 }
 
 function duration(ms: number): { seconds: bigint; nanos: number } {

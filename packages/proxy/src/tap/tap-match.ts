@@ -3,11 +3,10 @@
  * What a tap looks for (proxy-contract §5.7, §8): the match of an ObserveRequest, checked and made into a predicate. A match that cannot be
  * understood is refused as a whole, for the caller would else see other requests than those asked for.
  */
+import type { IPAddress } from '@weft/proto/net';
 import type { ObserveRequest_Match, ObserveRequest_Match_Http, ObserveRequest_Match_Tcp } from '@weft/proto/tap';
 import { HttpMethod_Registered, Scheme_Registered } from '@weft/proto/http-types';
-import { parseCidr } from '@weft/authz';
 import type { SocketAddress } from '@weft/net';
-import { ipText } from '../discovery/translate-common.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 
 /** Matches in one tap, those inside others included; beyond it a tap is refused. */
@@ -26,15 +25,27 @@ export interface TapSubject {
 
 export type TapPredicate = (subject: TapSubject) => boolean;
 
+/** Whether an address lies in a network of so many bits; undefined for what is no network. */
+export type NetworkParser = (ip: IPAddress, bits: number) => ((ip: string) => boolean) | undefined;
+
 /** The predicate, or what is wrong. */
-export function compileMatch(match: ObserveRequest_Match | undefined): { readonly test: TapPredicate } | { readonly error: string } {
+export function compileMatch(
+  match: ObserveRequest_Match | undefined,
+  parseNetwork: NetworkParser,
+): { readonly test: TapPredicate } | { readonly error: string } {
   if (match === undefined) return { error: 'match is required' };
-  const budget = { left: MAX_MATCHES };
+  const budget = { left: MAX_MATCHES, parseNetwork };
   const compiled = compile(match, 0, budget);
   return typeof compiled === 'string' ? { error: compiled } : { test: compiled };
 }
 
-function compile({ match }: ObserveRequest_Match, depth: number, budget: { left: number }): TapPredicate | string {
+/** What is left of the limits, and how networks are read. */
+interface Budget {
+  left: number;
+  readonly parseNetwork: NetworkParser;
+}
+
+function compile({ match }: ObserveRequest_Match, depth: number, budget: Budget): TapPredicate | string {
   budget.left -= 1;
   if (budget.left < 0 || depth > MAX_MATCH_DEPTH) return 'match is too large';
   switch (match.case) {
@@ -55,7 +66,7 @@ function compile({ match }: ObserveRequest_Match, depth: number, budget: { left:
     case 'source':
     case 'destination': {
       const end = match.case;
-      const test = compileTcp(match.value);
+      const test = compileTcp(match.value, budget.parseNetwork);
       return typeof test === 'string' ? test : (subject) => test(subject[end]);
     }
     case 'http':
@@ -75,7 +86,7 @@ function compile({ match }: ObserveRequest_Match, depth: number, budget: { left:
   }
 }
 
-function compileTcp({ match }: ObserveRequest_Match_Tcp): ((address: SocketAddress) => boolean) | string {
+function compileTcp({ match }: ObserveRequest_Match_Tcp, parseNetwork: NetworkParser): ((address: SocketAddress) => boolean) | string {
   switch (match.case) {
     case 'ports': {
       const { min, max } = match.value;
@@ -84,8 +95,8 @@ function compileTcp({ match }: ObserveRequest_Match_Tcp): ((address: SocketAddre
     }
     case 'netmask': {
       if (match.value.ip?.ip.case === undefined) return 'missing a required field';
-      const parsed = parseCidr(`${ipText(match.value.ip)}/${match.value.mask}`);
-      return 'error' in parsed ? 'invalid network' : ({ ip }) => parsed.cidr.contains(ip);
+      const contains = parseNetwork(match.value.ip, match.value.mask);
+      return contains === undefined ? 'invalid network' : ({ ip }) => contains(ip);
     }
     case undefined:
       return 'missing a required field';

@@ -5,13 +5,16 @@
  *
  *   open ──limit requests matched──► full ──last of them ended──► done
  */
+import { type IpWords, parseIp } from '@weft/authz';
 import { type FieldList, fieldValue } from '@weft/bytes';
+import type { SocketAddress } from '@weft/net';
 import type { Counter } from '@weft/telemetry';
 import type { Outcome } from '../http/exchange.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import type { ResponseHead } from '../http/types.ts';
 import { type EndpointFacts, type RequestFacts, endpointTls } from '../observe/facts.ts';
-import { type StreamEnd, type StreamFrame, requestInit, responseEnd, responseInit } from './tap-events.ts';
+import type { TapCodec, TapRequest } from './tap-codec.ts';
+import type { NumericAddress, StreamEnd, StreamFrame } from './tap-events.ts';
 import type { TapPredicate } from './tap-match.ts';
 
 /** Taps at one time; one more is refused. */
@@ -26,19 +29,12 @@ export interface TapOutput {
   done(): void;
 }
 
-export interface TapOptions {
-  readonly test: TapPredicate;
-  /** Requests to show. */
-  readonly limit: number;
-  readonly hasFields: boolean;
-  readonly output: TapOutput;
-}
-
 export interface TapRegistryDeps {
   /** Monotonic milliseconds. */
   readonly now: () => number;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  readonly codec: TapCodec;
   readonly dropped: Counter;
   readonly events: Counter;
 }
@@ -61,9 +57,9 @@ export class TapRegistry {
   }
 
   /** Begins a tap; undefined where there are too many. The caller closes it when its reader goes. */
-  add(options: TapOptions): { close(): void } | undefined {
+  add(request: TapRequest, output: TapOutput): { close(): void } | undefined {
     if (this.taps.size >= MAX_TAPS) return undefined;
-    const tap = new Tap(options, this.deps, () => this.settle());
+    const tap = new Tap(request, output, this.deps, () => this.settle());
     this.taps.add(tap);
     this.settle();
     return {
@@ -112,7 +108,7 @@ class Tap {
   private nextStream = 0n;
   private isClosed = false;
 
-  constructor({ test, limit, hasFields, output }: TapOptions, deps: TapRegistryDeps, onChange: () => void) {
+  constructor({ test, limit, hasFields }: TapRequest, output: TapOutput, deps: TapRegistryDeps, onChange: () => void) {
     this.test = test;
     this.left = limit;
     this.hasFields = hasFields;
@@ -133,7 +129,7 @@ class Tap {
   begin(
     facts: RequestFacts,
     head: ProxyRequestHead,
-    ends: Pick<StreamFrame, 'destination' | 'destinationLabels' | 'routeLabels'>,
+    ends: { readonly destination: SocketAddress } & Pick<StreamFrame, 'destinationLabels' | 'routeLabels'>,
   ): TappedStream | undefined {
     if (!this.isTaking) return undefined;
     this.left -= 1;
@@ -142,14 +138,14 @@ class Tap {
       base: this.base,
       stream: this.nextStream++,
       direction: facts.direction,
-      source: facts.client,
-      destination: ends.destination,
+      source: numeric(facts.client),
+      destination: numeric(ends.destination),
       sourceLabels: facts.sourceLabels(),
       destinationLabels: ends.destinationLabels,
       routeLabels: ends.routeLabels,
     };
-    const stream = new TappedStream(frame, this, this.deps.now);
-    this.tell(() => requestInit(frame, head, this.hasFields));
+    const stream = new TappedStream(frame, this, this.deps);
+    this.tell(() => this.deps.codec.requestInit(frame, head, this.hasFields));
     if (this.left === 0) this.onChange();
     return stream;
   }
@@ -183,25 +179,25 @@ export class TappedStream {
   bytes = 0;
   private readonly frame: StreamFrame;
   private readonly tap: Tap;
-  private readonly now: () => number;
+  private readonly deps: TapRegistryDeps;
   private readonly startedMs: number;
   private respondedMs: number | undefined = undefined;
   private headStatus: string | undefined = undefined;
   private isEnded = false;
 
-  constructor(frame: StreamFrame, tap: Tap, now: () => number) {
+  constructor(frame: StreamFrame, tap: Tap, deps: TapRegistryDeps) {
     this.frame = frame;
     this.tap = tap;
-    this.now = now;
-    this.startedMs = now();
+    this.deps = deps;
+    this.startedMs = deps.now();
   }
 
   response(head: ResponseHead): void {
     if (this.isEnded) return;
-    const nowMs = this.now();
+    const nowMs = this.deps.now();
     this.respondedMs = nowMs;
     this.headStatus = fieldValue(head.fields, 'grpc-status');
-    this.tap.tell(() => responseInit(this.frame, nowMs - this.startedMs, head, this.tap.hasFields));
+    this.tap.tell(() => this.deps.codec.responseInit(this.frame, nowMs - this.startedMs, head, this.tap.hasFields));
   }
 
   end({ failure }: Outcome, trailers: Readonly<FieldList> | undefined): void {
@@ -218,13 +214,22 @@ export class TappedStream {
   private finish(end: StreamEnd, trailers: Readonly<FieldList> | undefined): void {
     if (this.isEnded) return;
     this.isEnded = true;
-    const nowMs = this.now();
+    const nowMs = this.deps.now();
     const { respondedMs, tap } = this;
     const sinceResponseMs = respondedMs === undefined ? undefined : nowMs - respondedMs;
     const shown = tap.hasFields ? trailers : undefined;
-    tap.tell(() => responseEnd(this.frame, nowMs - this.startedMs, sinceResponseMs, this.bytes, end, shown));
+    tap.tell(() => this.deps.codec.responseEnd(this.frame, nowMs - this.startedMs, sinceResponseMs, this.bytes, end, shown));
     tap.ended();
   }
+}
+
+const words: IpWords = new Uint32Array(4);
+
+function numeric({ ip, port }: SocketAddress): NumericAddress {
+  const family = parseIp(ip, words);
+  const [a = 0, b = 0, c = 0, d = 0] = words;
+  const wide = (high: number, low: number): bigint => (BigInt(high) << 32n) | BigInt(low);
+  return family === 6 ? { family, first: wide(a, b), last: wide(c, d), port } : { family, first: BigInt(a), last: 0n, port };
 }
 
 function grpcEnd(status: string | undefined): StreamEnd {

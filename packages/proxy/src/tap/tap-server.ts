@@ -3,13 +3,17 @@
  * The control port (proxy-contract §2.1, §8; features VIZ-08): TLS with this proxy's own certificate, HTTP/2, `Tap.Observe` for the one client
  * identity that TAP_SVC_NAME names. Plaintext is for loopback alone; whoever else comes is answered UNAUTHENTICATED, call by call.
  */
+import { parseCidr } from '@weft/authz';
 import { type ByteStream, acceptTls } from '@weft/net';
 import type { MetricRegistry } from '@weft/telemetry';
+import { ipText } from '../discovery/translate-common.ts';
 import { H2ServerConnection } from '../http/h2-server.ts';
 import type { LocalIdentity } from '../identity/types.ts';
 import { isLoopback } from '../outbound/outbound-server.ts';
 import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
+import type { TapCodec } from './tap-codec.ts';
+import type { NetworkParser } from './tap-match.ts';
 import { TapRegistry } from './tap-registry.ts';
 import { TapService } from './tap-service.ts';
 
@@ -19,10 +23,11 @@ const DETECT_TIMEOUT_MS = 1000;
 export const MAX_TAP_CONNECTIONS = 64;
 
 export interface TapServerDeps {
-  /** Lower-case identity that may observe. */
+  /** Identity that may observe: a lower-case DNS name, or a URI. */
   readonly clientName: string;
   readonly identity: LocalIdentity;
   readonly clock: Clock;
+  readonly codec: TapCodec;
   readonly registry: TapRegistry;
 }
 
@@ -61,7 +66,7 @@ export class TapServer {
           { timeoutMs: DETECT_TIMEOUT_MS },
           {
             onSecure: (secure, peer) => {
-              const isAllowed = peer.identities.some((name) => name.toLowerCase() === clientName);
+              const isAllowed = peer.identities.some((name) => name === clientName || name.toLowerCase() === clientName);
               this.serve(secure, isAllowed ? undefined : 'Unauthorized client', gone);
             },
             onError: gone,
@@ -77,7 +82,8 @@ export class TapServer {
   }
 
   private serve(stream: ByteStream, refusal: string | undefined, gone: () => void): void {
-    const handler = new TapService(this.deps.registry, refusal, () => {
+    const { registry, codec } = this.deps;
+    const handler = new TapService({ registry, codec, parseNetwork }, refusal, () => {
       this.connections.delete(connection);
       gone();
     });
@@ -87,11 +93,17 @@ export class TapServer {
   }
 }
 
+const parseNetwork: NetworkParser = (ip, bits) => {
+  const parsed = parseCidr(`${ipText(ip)}/${bits}`);
+  return 'error' in parsed ? undefined : (address) => parsed.cidr.contains(address);
+};
+
 /** The registry with its counters. */
-export function createTapRegistry(metrics: MetricRegistry, clock: Clock): TapRegistry {
+export function createTapRegistry(metrics: MetricRegistry, clock: Clock, codec: TapCodec): TapRegistry {
   return new TapRegistry({
     now: clock.now,
     random: clock.random,
+    codec,
     events: metrics.counter('weft_tap_events_total', 'Events told to taps').get(),
     dropped: metrics.counter('weft_tap_events_dropped_total', 'Events that a tap did not take in time').get(),
   });

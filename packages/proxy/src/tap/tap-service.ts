@@ -4,11 +4,10 @@
  * message, sends events until the tap is done or the reader is gone. Up to MAX_QUEUED_EVENTS wait for a reader that is slow.
  */
 import { Buffer } from 'node:buffer';
-import { fromBinary } from '@bufbuild/protobuf';
 import type { FieldList } from '@weft/bytes';
-import { type ObserveRequest, ObserveRequestSchema } from '@weft/proto/tap';
 import { HTTP_2, type HttpHandler, type RequestHead, type RequestSink, type ServerStream } from '../http/types.ts';
-import { compileMatch } from './tap-match.ts';
+import type { TapCodec } from './tap-codec.ts';
+import type { NetworkParser } from './tap-match.ts';
 import type { TapOutput, TapRegistry } from './tap-registry.ts';
 
 const OBSERVE = '/io.linkerd.proxy.tap.Tap/Observe';
@@ -24,14 +23,20 @@ const RESOURCE_EXHAUSTED = 8;
 const UNIMPLEMENTED = 12;
 const UNAUTHENTICATED = 16;
 
+export interface TapServiceDeps {
+  readonly registry: TapRegistry;
+  readonly codec: TapCodec;
+  readonly parseNetwork: NetworkParser;
+}
+
 /** One connection's calls. `refusal` = why this client may not observe. */
 export class TapService implements HttpHandler {
-  private readonly registry: TapRegistry;
+  private readonly deps: TapServiceDeps;
   private readonly refusal: string | undefined;
   private readonly onClose: () => void;
 
-  constructor(registry: TapRegistry, refusal: string | undefined, onClose: () => void) {
-    this.registry = registry;
+  constructor(deps: TapServiceDeps, refusal: string | undefined, onClose: () => void) {
+    this.deps = deps;
     this.refusal = refusal;
     this.onClose = onClose;
   }
@@ -40,7 +45,7 @@ export class TapService implements HttpHandler {
     if (head.version !== HTTP_2) return refuse(stream, UNIMPLEMENTED, 'gRPC needs HTTP/2');
     if (this.refusal !== undefined) return refuse(stream, UNAUTHENTICATED, this.refusal);
     if (head.path !== OBSERVE) return refuse(stream, UNIMPLEMENTED, 'unknown method');
-    return new ObserveCall(this.registry, stream);
+    return new ObserveCall(this.deps, stream);
   }
 
   onPeerErrors(): void {}
@@ -51,7 +56,7 @@ export class TapService implements HttpHandler {
 }
 
 class ObserveCall implements RequestSink, TapOutput {
-  private readonly registry: TapRegistry;
+  private readonly deps: TapServiceDeps;
   private readonly stream: ServerStream;
   private gathered: Buffer = Buffer.alloc(0);
   private tap: { close(): void } | undefined = undefined;
@@ -60,8 +65,8 @@ class ObserveCall implements RequestSink, TapOutput {
   private isAnswered = false;
   private isDone = false;
 
-  constructor(registry: TapRegistry, stream: ServerStream) {
-    this.registry = registry;
+  constructor(deps: TapServiceDeps, stream: ServerStream) {
+    this.deps = deps;
     this.stream = stream;
   }
 
@@ -116,28 +121,12 @@ class ObserveCall implements RequestSink, TapOutput {
   }
 
   private observe(message: Uint8Array): void {
-    let request: ObserveRequest;
-    try {
-      request = fromBinary(ObserveRequestSchema, message);
-    } catch {
-      this.refuse(INVALID_ARGUMENT, 'request message cannot be read');
+    const request = this.deps.codec.decodeRequest(message, this.deps.parseNetwork);
+    if ('error' in request) {
+      this.refuse(INVALID_ARGUMENT, request.error);
       return;
     }
-    if (request.limit === 0) {
-      this.refuse(INVALID_ARGUMENT, 'limit must be positive');
-      return;
-    }
-    const compiled = compileMatch(request.match);
-    if ('error' in compiled) {
-      this.refuse(INVALID_ARGUMENT, compiled.error);
-      return;
-    }
-    const tap = this.registry.add({
-      test: compiled.test,
-      limit: request.limit,
-      hasFields: request.extract?.extract.case === 'http' && request.extract.extract.value.extract.case === 'headers',
-      output: this,
-    });
+    const tap = this.deps.registry.add(request, this);
     if (tap === undefined) {
       this.refuse(RESOURCE_EXHAUSTED, 'too many taps');
       return;

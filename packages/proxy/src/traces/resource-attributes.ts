@@ -12,11 +12,10 @@ export interface ResourceFacts {
   readonly serviceName: string;
   /** Contents of the labels file, '' for none: lines `key="value"`. */
   readonly labelsText: string;
-  /** Lines `key=value`. */
-  readonly extraText: string;
-  /** `key=value,key=value`. */
-  readonly otelText: string;
-  readonly hostname: string | undefined;
+  readonly extra: ReadonlyMap<string, string>;
+  /** From OTEL_RESOURCE_ATTRIBUTES. */
+  readonly own: ReadonlyMap<string, string>;
+  readonly hostName: string | undefined;
   readonly pid: number;
   /** Milliseconds since the epoch. */
   readonly startMs: number;
@@ -28,31 +27,27 @@ export function resourceAttributes(facts: ResourceFacts): readonly SpanAttribute
     ['process.pid', facts.pid],
     ['process.start_timestamp', Math.floor(facts.startMs / 1000)],
   ]);
-  if (facts.hostname !== undefined && facts.hostname !== '') attributes.set('host.name', facts.hostname);
-  for (const [text, separator] of [
-    [facts.labelsText, '\n'],
-    [facts.extraText, '\n'],
-    [facts.otelText, ','],
-  ] as const) {
-    for (const [key, value] of pairs(text, separator)) {
-      if (attributes.size >= MAX_RESOURCE_ATTRIBUTES && !attributes.has(key)) break;
-      attributes.set(key, value);
+  if (facts.hostName !== undefined && facts.hostName !== '') attributes.set('host.name', facts.hostName);
+  for (const given of [labelsOf(facts.labelsText), facts.extra, facts.own]) {
+    for (const [key, value] of given) {
+      if (attributes.size < MAX_RESOURCE_ATTRIBUTES || attributes.has(key)) attributes.set(key, value);
     }
   }
   return [...attributes];
 }
 
-function* pairs(text: string, separator: string): Generator<readonly [string, string]> {
-  for (const piece of text.split(separator)) {
-    const equals = piece.indexOf('=');
-    const key = piece.slice(0, Math.max(equals, 0)).trim();
-    if (key === '') continue;
-    yield [
-      key,
-      piece
-        .slice(equals + 1)
-        .trim()
-        .replace(/^"(.*)"$/s, '$1'),
-    ];
+/** Labels as the downward API writes them: Go's quoted strings, whose escapes label values cannot contain. */
+function* labelsOf(text: string): Generator<readonly [string, string]> {
+  for (const line of text.split('\n')) {
+    const equals = line.indexOf('=');
+    const key = line.slice(0, Math.max(equals, 0)).trim();
+    if (key !== '')
+      yield [
+        key,
+        line
+          .slice(equals + 1)
+          .trim()
+          .replaceAll(/^"|"$/g, ''),
+      ];
   }
 }

@@ -92,6 +92,7 @@ export class SpanExporter implements SpanSink {
       // What was gathered meanwhile is old enough if its timer has run out.
       if (this.isFull || (this.gathered.length > 0 && this.cancelAge === undefined)) this.flush();
     };
+    deps.metrics.streams.value += 1;
     deps.metrics.requests.value += 1;
     const call = deps.channel.call(EXPORT, this.request(spans), { onMessage: () => {}, onEnd: over });
     const cancelDeadline = deps.after(EXPORT_TIMEOUT_MS, () => {
