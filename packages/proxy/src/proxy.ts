@@ -38,6 +38,7 @@ import { ControlFamilies } from './metrics/control-metrics.ts';
 import { EndpointMetrics } from './metrics/endpoint-metrics.ts';
 import { InboundMetrics } from './metrics/inbound-metrics.ts';
 import { OutboundMetrics } from './metrics/outbound-metrics.ts';
+import { StackMetrics } from './metrics/stack-metrics.ts';
 import { tlsInfo } from './metrics/tls-info.ts';
 import { TransportMetrics } from './metrics/transport-metrics.ts';
 import { type RunningObservation, startObservation } from './observe/start-observation.ts';
@@ -81,6 +82,7 @@ export class Proxy {
   private readonly outboundAdmission: Admission;
   private readonly transportMetrics: TransportMetrics;
   private readonly controlFamilies: ControlFamilies;
+  private readonly stackMetrics: StackMetrics;
   private discovery: GrpcDiscovery | undefined = undefined;
   private observing: RunningObservation | undefined = undefined;
   private admin: AdminServer | undefined = undefined;
@@ -115,6 +117,7 @@ export class Proxy {
     this.registry = new MetricRegistry({ retainIdleMs: config.metricsRetainIdleMs });
     this.transportMetrics = new TransportMetrics(this.registry);
     this.controlFamilies = new ControlFamilies(this.registry);
+    this.stackMetrics = new StackMetrics(this.registry);
     processMetrics(this.registry);
     this.registry
       .gauge('proxy_build_info', 'Proxy build info')
@@ -215,6 +218,9 @@ export class Proxy {
     // Inside the own pod the app-side settings of the inbound direction apply (§5.1).
     const direction: DirectionConfig = address.identity === undefined ? config.inbound : config.outbound;
     const resolutions = (this.dnsCounter ??= this.registry.counter('control_dns_resolutions_total', 'Counts DNS resolutions'));
+    for (const record_type of ['A/AAAA', 'SRV']) {
+      for (const result of ['ok', 'not_found']) resolutions.get({ client: name, record_type, result });
+    }
     const channel = new GrpcChannel({
       address,
       identity: this.identity,
@@ -297,7 +303,7 @@ export class Proxy {
             direction: 'inbound',
           }),
         admission: this.inboundAdmission,
-        backend: { discovery, config: config.inbound, clock: this.clock, h2: this.clientH2() },
+        backend: { discovery, config: config.inbound, clock: this.clock, h2: this.clientH2(), stacks: this.stackMetrics.inbound() },
         serverH2: this.serverOptions(config.inbound.serverHttp2),
         accessLog: config.accessLog === undefined ? undefined : createAccessLog(config.accessLog, accessLogSink, Date.now),
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
@@ -341,6 +347,7 @@ export class Proxy {
               clock,
               h2: this.clientH2(),
               createTransport,
+              stacks: this.stackMetrics.outbound('http'),
               balancerSeries: (backend) => metrics.httpBalancer(parent(), backend, config.outbound.httpFailfastTimeoutMs),
             },
             exchange: {
@@ -358,6 +365,7 @@ export class Proxy {
             backoff: config.outbound.connectBackoff,
             queueCapacity: config.outbound.tcpQueueCapacity,
             failfastTimeoutMs: config.outbound.tcpFailfastTimeoutMs,
+            stacks: () => this.stackMetrics.outbound(target.current?.policy.protocol === 'tls' ? 'tls' : 'opaq'),
             balancerSeries: (backend) =>
               metrics.tcpBalancer(parent(), backend, target.current?.policy.protocol === 'tls', config.outbound.tcpFailfastTimeoutMs),
             createTransport,

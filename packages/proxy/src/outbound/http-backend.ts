@@ -13,6 +13,7 @@ import type { DirectionConfig } from '../config/types.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
 import type { KeepAliveOptions } from '../http/keep-alive.ts';
 import type { BalancerSeries } from '../metrics/balancer-metrics.ts';
+import type { BackendStacks, StackSeries } from '../metrics/stack-metrics.ts';
 import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { type Dispatchable, HttpEndpoint, type HttpEndpointOwner } from './http-endpoint.ts';
@@ -29,6 +30,7 @@ export interface HttpBackendDeps {
   /** `authority` = the backend's logical name, where it has one. */
   createTransport(address: EndpointAddress, authority: string | undefined): Transport;
   balancerSeries(backend: Backend): BalancerSeries | undefined;
+  readonly stacks?: BackendStacks | undefined;
 }
 
 /** A request that waits for an endpoint. */
@@ -46,6 +48,7 @@ export class HttpBackend implements HttpEndpointOwner {
   private readonly balancer: P2cBalancer<HttpEndpoint>;
   private readonly resolution: EndpointResolution | undefined;
   private readonly series: BalancerSeries | undefined;
+  private readonly stack: StackSeries | undefined;
   private queue: Queued[] = [];
   /** Removed by the update in progress. */
   private readonly leaving: HttpEndpoint[] = [];
@@ -66,6 +69,8 @@ export class HttpBackend implements HttpEndpointOwner {
     this.rttMs = target.kind === 'balance' ? target.defaultRttMs : FORWARD_RTT_MS;
     this.decayMs = target.kind === 'balance' ? target.decayMs : FORWARD_DECAY_MS;
     this.series = target.kind === 'balance' ? deps.balancerSeries(backend) : undefined;
+    this.stack = deps.stacks?.layer(target.kind === 'balance' ? 'balance' : 'forward');
+    if (this.stack !== undefined) this.stack.created.value += 1;
     this.resolution = target.kind === 'balance' ? deps.discovery.resolve(target.path, (update) => this.update(update)) : undefined;
     if (target.kind === 'forward') this.update({ isReset: true, add: [target.endpoint], remove: [] });
   }
@@ -84,6 +89,7 @@ export class HttpBackend implements HttpEndpointOwner {
     const endpoint = this.balancer.pick(this.clock.now()) ?? this.lastResort();
     if (endpoint !== undefined) {
       this.series?.passed();
+      if (this.stack !== undefined) this.stack.ready.value += 1;
       endpoint.dispatch(exchange);
       return;
     }
@@ -93,6 +99,7 @@ export class HttpBackend implements HttpEndpointOwner {
     }
     this.queue.push({ exchange, sinceMs: this.clock.now() });
     this.series?.queued(this.queue.length);
+    if (this.stack !== undefined) this.stack.waiting.value += 1;
     this.armFailfast();
   }
 
@@ -116,7 +123,9 @@ export class HttpBackend implements HttpEndpointOwner {
     this.resolution?.close();
     this.cancelFailfast?.();
     this.cancelFailfast = undefined;
+    if (this.stack !== undefined) this.stack.dropped.value += 1;
     for (const endpoint of this.endpoints.values()) endpoint.close('backend');
+    this.countEndpoints('dropped', this.endpoints.size);
     this.endpoints.clear();
     this.series?.close();
     for (const { exchange } of this.queue.splice(0)) exchange.rescue({ kind: 'load-shed', message: 'service unavailable' });
@@ -160,12 +169,14 @@ export class HttpBackend implements HttpEndpointOwner {
       ewma: new PeakEwma(this.rttMs, this.decayMs, clock.now()),
     });
     this.endpoints.set(name, endpoint);
+    this.countEndpoints('created', 1);
     this.balancer.add(endpoint);
     endpoint.start();
   }
 
   private remove(name: string, endpoint: HttpEndpoint): void {
     this.endpoints.delete(name);
+    this.countEndpoints('dropped', 1);
     this.balancer.remove(endpoint);
     this.leaving.push(endpoint);
   }
@@ -213,7 +224,9 @@ export class HttpBackend implements HttpEndpointOwner {
         this.dispatch(exchange);
         continue;
       }
-      this.series?.waited(this.clock.now() - sinceMs);
+      const waitedMs = this.clock.now() - sinceMs;
+      this.series?.waited(waitedMs);
+      if (this.stack !== undefined) this.stack.waitedMs.value += Math.round(waitedMs);
       endpoint.dispatch(exchange);
     }
   }
@@ -223,6 +236,11 @@ export class HttpBackend implements HttpEndpointOwner {
     this.queue = [];
     this.series?.queued(0);
     return waiting;
+  }
+
+  private countEndpoints(what: 'created' | 'dropped', count: number): void {
+    const endpoint = this.deps.stacks?.endpoint;
+    if (endpoint !== undefined) endpoint[what].value += count;
   }
 
   private updateSeries(): void {

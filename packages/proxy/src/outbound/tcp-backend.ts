@@ -11,6 +11,7 @@ import type { Backoff } from '../config/types.ts';
 import { type BackoffState, createBackoffState } from '../control/backoff.ts';
 import type { Discovery, EndpointResolution, EndpointUpdate } from '../discovery/types.ts';
 import type { BalancerSeries } from '../metrics/balancer-metrics.ts';
+import type { BackendStacks } from '../metrics/stack-metrics.ts';
 import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { sameEndpoint } from './http-backend.ts';
@@ -30,6 +31,8 @@ export interface TcpBackendDeps {
   /** `authority` = the backend's logical name, where it has one. */
   createTransport(address: EndpointAddress, authority: string | undefined): Transport;
   balancerSeries?(backend: Backend): BalancerSeries | undefined;
+  /** Asked for when a backend is made: a target may change its protocol. */
+  stacks?(): BackendStacks;
 }
 
 /** One of the two is called. `onClosed` of the lease must be called when the connection is over. */
@@ -75,6 +78,7 @@ export class TcpBackend {
   private readonly balancer: P2cBalancer<TcpEndpoint>;
   private readonly resolution: EndpointResolution | undefined;
   private readonly series: BalancerSeries | undefined;
+  private readonly stacks: BackendStacks | undefined;
   private queue: Waiting[] = [];
   /** Removed by the update in progress. */
   private readonly leaving: TcpEndpoint[] = [];
@@ -87,6 +91,8 @@ export class TcpBackend {
     this.balancer = new P2cBalancer<TcpEndpoint>(deps.clock.random);
     const { target } = backend;
     this.series = target.kind === 'balance' ? deps.balancerSeries?.(backend) : undefined;
+    this.stacks = deps.stacks?.();
+    this.count('created');
     this.resolution = target.kind === 'balance' ? deps.discovery.resolve(target.path, (update) => this.update(update)) : undefined;
     if (target.kind === 'forward') this.update({ isReset: true, add: [target.endpoint], remove: [] });
   }
@@ -107,10 +113,21 @@ export class TcpBackend {
   close(): void {
     this.resolution?.close();
     this.series?.close();
+    this.count('dropped');
     this.cancelFailfast?.();
     for (const endpoint of this.endpoints.values()) this.dropEndpoint(endpoint);
     this.endpoints.clear();
     for (const waiting of this.queue.splice(0)) this.fail(waiting, 'load-shed', 'service unavailable');
+  }
+
+  private count(what: 'created' | 'dropped' | 'ready' | 'waiting'): void {
+    const layer = this.stacks?.layer(this.backend.target.kind === 'balance' ? 'balance' : 'forward');
+    if (layer !== undefined) layer[what].value += 1;
+  }
+
+  private countEndpoint(what: 'created' | 'dropped'): void {
+    const endpoint = this.stacks?.endpoint;
+    if (endpoint !== undefined) endpoint[what].value += 1;
   }
 
   private place(waiting: Waiting): void {
@@ -120,7 +137,10 @@ export class TcpBackend {
     }
     const endpoint = this.balancer.pick(this.deps.clock.now());
     if (endpoint !== undefined) {
-      if (waiting.dials === 0) this.series?.waited(this.deps.clock.now() - waiting.startedMs);
+      if (waiting.dials === 0) {
+        this.series?.waited(this.deps.clock.now() - waiting.startedMs);
+        this.count('ready');
+      }
       this.connect(endpoint, waiting);
       return;
     }
@@ -129,6 +149,7 @@ export class TcpBackend {
       return;
     }
     this.queue.push(waiting);
+    this.count('waiting');
     this.series?.queued(this.queue.length);
     this.cancelFailfast ??= this.deps.clock.after(this.deps.failfastTimeoutMs, () => {
       this.cancelFailfast = undefined;
@@ -251,6 +272,7 @@ export class TcpBackend {
         createBackoffState(this.deps.backoff, this.deps.clock.random),
       );
       this.endpoints.set(name, endpoint);
+      this.countEndpoint('created');
       this.balancer.add(endpoint);
     }
     for (const gone of update.remove) {
@@ -272,6 +294,7 @@ export class TcpBackend {
   }
 
   private dropEndpoint(endpoint: TcpEndpoint): void {
+    this.countEndpoint('dropped');
     endpoint.isRemoved = true;
     endpoint.isReady = false;
     endpoint.cancelRetry?.();
