@@ -19,6 +19,8 @@ export interface StubEndpoint {
   /** Inbound port of its proxy for the transport header; absent = straight to the port. */
   readonly inboundPort?: number;
   readonly hint?: 'h2' | 'opaque';
+  /** `name:port` under which another cluster's gateway knows the service. */
+  readonly authority?: string;
   /** Metric labels. Default: the address as `pod`. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -109,6 +111,41 @@ export class ControlStub {
     for (const stream of this.resolutions.get(path) ?? []) stream.end();
   }
 
+  /** Adds endpoints of `name:port`, or replaces those at the same addresses, with one message on the open streams. */
+  addEndpoints(path: string, endpoints: readonly StubEndpoint[]): void {
+    const added = new Set(endpoints.map(({ ip, port }) => `${ip}|${port}`));
+    const target = this.change(path, (known) => [...known.filter(({ ip, port }) => !added.has(`${ip}|${port}`)), ...endpoints]);
+    if (target !== undefined) this.tell(path, { case: 'add', value: addressSet(target, endpoints) });
+  }
+
+  /** Takes endpoints back, with one message on the open streams. */
+  removeEndpoints(path: string, addresses: readonly Pick<StubEndpoint, 'ip' | 'port'>[]): void {
+    const gone = new Set(addresses.map(({ ip, port }) => `${ip}|${port}`));
+    this.change(path, (known) => known.filter(({ ip, port }) => !gone.has(`${ip}|${port}`)));
+    this.tell(path, {
+      case: 'remove',
+      value: create(destination.AddrSetSchema, { addrs: addresses.map(({ ip, port }) => tcpAddress(ip, port)) }),
+    });
+  }
+
+  /** Ends all streams of endpoints, as a control plane does that goes; the next ones begin with the full set. */
+  endResolutions(): void {
+    for (const streams of this.resolutions.values()) for (const stream of [...streams]) stream.end();
+  }
+
+  private change(path: string, to: (known: readonly StubEndpoint[]) => readonly StubEndpoint[]): StubTarget | undefined {
+    const { targets } = this.config;
+    this.config = {
+      ...this.config,
+      targets: targets.map((target) => (pathOf(target) === path ? { ...target, endpoints: to(target.endpoints) } : target)),
+    };
+    return this.config.targets.find((target) => pathOf(target) === path);
+  }
+
+  private tell(path: string, update: destination.Update['update']): void {
+    for (const stream of this.resolutions.get(path) ?? []) stream.send(create(destination.UpdateSchema, { update }));
+  }
+
   private certify(request: identity.CertifyRequest): identity.CertifyResponse {
     const { issuerCertificatePem, issuerKeyPem } = this.config;
     const csr = parseCsr(request.certificateSigningRequest);
@@ -143,10 +180,7 @@ export class ControlStub {
     stream.onCancel(() => open.delete(stream));
     stream.send(
       create(destination.UpdateSchema, {
-        update: {
-          case: 'add',
-          value: { addrs: target.endpoints.map(weightedAddr), metricLabels: { service: target.service, namespace: target.namespace } },
-        },
+        update: { case: 'add', value: addressSet(target, target.endpoints) },
       }),
     );
   }
@@ -157,7 +191,7 @@ export class ControlStub {
       stream.send(given);
       return;
     }
-    const target = this.config.targets.find((entry) => `${entry.ip}:${entry.port}` === path);
+    const target = this.config.targets.find((entry) => hostPort(entry.ip, entry.port) === path || pathOf(entry) === path);
     stream.send(
       create(destination.DestinationProfileSchema, {
         fullyQualifiedName: target === undefined ? '' : `${target.service}.${target.namespace}.svc.cluster.local`,
@@ -177,8 +211,8 @@ export class ControlStub {
     }
     const target =
       wanted.case === 'addr'
-        ? this.config.targets.find((entry) => entry.port === wanted.value.port && ipv4(entry.ip) === (wanted.value.ip?.ip.value as number))
-        : undefined;
+        ? this.config.targets.find((entry) => hostPort(entry.ip, entry.port) === addressText(wanted.value))
+        : this.config.targets.find((entry) => pathOf(entry) === wanted.value);
     if (target === undefined) throw new GrpcStatusError(GRPC_CODES.NOT_FOUND, 'no such service');
     stream.send(outboundPolicy(target));
   }
@@ -225,8 +259,42 @@ function answer<D extends DescMessage>(schema: D, json: JsonValue | undefined): 
 }
 
 function addressText(address: net.TcpAddress): string {
-  const ip = address.ip?.ip.value as number;
-  return `${[24, 16, 8, 0].map((shift) => (ip >>> shift) & 255).join('.')}:${address.port}`;
+  const ip = address.ip?.ip;
+  if (ip?.case !== 'ipv6') {
+    const value = ip?.value ?? 0;
+    return hostPort([24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.'), address.port);
+  }
+  const hex = ip.value.first.toString(16).padStart(16, '0') + ip.value.last.toString(16).padStart(16, '0');
+  return hostPort(canonicalIpv6((hex.match(/.{4}/g) ?? []).join(':')), address.port);
+}
+
+/** IPv6 text in its one short form, so that texts can be compared. */
+function canonicalIpv6(text: string): string {
+  return new URL(`http://[${text}]/`).hostname.slice(1, -1);
+}
+
+function hostPort(ip: string, port: number): string {
+  return ip.includes(':') ? `[${canonicalIpv6(ip)}]:${port}` : `${ip}:${port}`;
+}
+
+function addressSet(target: StubTarget, endpoints: readonly StubEndpoint[]): destination.WeightedAddrSet {
+  return create(destination.WeightedAddrSetSchema, {
+    addrs: endpoints.map(weightedAddr),
+    metricLabels: { service: target.service, namespace: target.namespace },
+  });
+}
+
+function tcpAddress(ip: string, port: number): net.TcpAddress {
+  if (!ip.includes(':')) return create(net.TcpAddressSchema, { ip: { ip: { case: 'ipv4', value: ipv4(ip) } }, port });
+  const [head = '', tail] = canonicalIpv6(ip).split('::');
+  const groups = (part: string): string[] => (part === '' ? [] : part.split(':'));
+  const left = groups(head);
+  const right = groups(tail ?? '');
+  const all = [...left, ...Array.from({ length: 8 - left.length - right.length }, () => '0'), ...right].map((group) =>
+    group.padStart(4, '0'),
+  );
+  const half = (from: number): bigint => BigInt(`0x${all.slice(from, from + 4).join('')}`);
+  return create(net.TcpAddressSchema, { ip: { ip: { case: 'ipv6', value: { first: half(0), last: half(4) } } }, port });
 }
 
 function pathOf(target: StubTarget): string {
@@ -288,9 +356,10 @@ function outboundPolicy(target: StubTarget): outbound.OutboundPolicy {
 
 function weightedAddr(endpoint: StubEndpoint): destination.WeightedAddr {
   return create(destination.WeightedAddrSchema, {
-    addr: create(net.TcpAddressSchema, { ip: { ip: { case: 'ipv4', value: ipv4(endpoint.ip) } }, port: endpoint.port }),
+    addr: tcpAddress(endpoint.ip, endpoint.port),
     weight: 10_000,
     metricLabels: { ...(endpoint.labels ?? { pod: endpoint.ip }) },
+    ...(endpoint.authority === undefined ? {} : { authorityOverride: { authorityOverride: endpoint.authority } }),
     ...(endpoint.identity === undefined
       ? {}
       : {
