@@ -27,6 +27,7 @@ import { EndpointMetrics } from '../metrics/endpoint-metrics.ts';
 import { InboundMetrics } from '../metrics/inbound-metrics.ts';
 import { OutboundMetrics } from '../metrics/outbound-metrics.ts';
 import { TransportMetrics } from '../metrics/transport-metrics.ts';
+import type { Observation } from '../observe/observation.ts';
 import { EndpointTransport, TRANSPORT_ALPN } from '../outbound/endpoint-transport.ts';
 import { OutboundServer, addressText } from '../outbound/outbound-server.ts';
 import { type Clock, dateSource } from '../runtime.ts';
@@ -68,6 +69,8 @@ export function identityFor(name: string): LocalIdentity {
 export interface MeshPairOptions {
   readonly maxInFlight?: number;
   readonly accessLog?: AccessLog;
+  /** What looks at the requests of each proxy. */
+  readonly observe?: { readonly inbound?: Observation; readonly outbound?: Observation };
   /** Of the inbound proxy's configuration. */
   readonly environment?: Record<string, string>;
 }
@@ -130,6 +133,7 @@ export class MeshPair {
         accessLog: options.accessLog,
         idleTimeoutMs: config.inbound.discoveryIdleTimeoutMs,
         policyLog: new PolicyLog(log, clock.now),
+        observe: options.observe?.inbound,
         log,
       },
     });
@@ -163,6 +167,7 @@ export class MeshPair {
             clock,
             emitDetails: true,
             logical: addressText(origDst),
+            observe: options.observe?.outbound,
             endpointSeries: (endpoint) => outboundMetrics.endpointSeries(endpoint),
             countError: (error) => outboundMetrics.httpError(error),
           },
