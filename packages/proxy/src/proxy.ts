@@ -18,6 +18,7 @@ import {
 import type { H2Options } from '@weft/http2';
 import { type Logger, MetricRegistry, processMetrics } from '@weft/telemetry';
 import { AdminServer } from './admin/admin-server.ts';
+import { Profiler } from './admin/profiler.ts';
 import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
 import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
 import { ConfigError } from './config/values.ts';
@@ -427,6 +428,7 @@ export class Proxy {
       renderMetrics: () => this.renderMetrics(),
       logFilter: this.options.logFilter,
       shutdown: () => void this.stop(),
+      profiler: config.isProfilingEnabled ? new Profiler() : undefined,
     });
     this.admin = admin;
     this.adminListener = await listen({

@@ -23,14 +23,18 @@ interface Vector {
 
 const VECTORS = JSON.parse(readFileSync(new URL('../testdata/vectors/wire/admin.json', import.meta.url), 'utf8')) as Vector[];
 
-function open(options: { isReady?: boolean; canShutdown?: boolean; isLocal?: boolean; hasPolicy?: boolean } = {}) {
+function open(
+  options: { isReady?: boolean; canShutdown?: boolean; isLocal?: boolean; hasPolicy?: boolean; log?: string; canProfile?: boolean } = {},
+) {
   const loop = new TestLoop();
   const discovery = new FakeDiscovery();
   const registry = new MetricRegistry();
   let filter = 'warn,linkerd=info';
   let shutdowns = 0;
+  const profiles: [string, number, number][] = [];
   const config = testConfig({
     ADMIN_LISTEN_ADDR: '0.0.0.0:4191',
+    ...(options.log === undefined ? {} : { LOG: options.log }),
     SHUTDOWN_ENDPOINT_ENABLED: options.canShutdown === true ? 'true' : 'false',
   });
   const server = new AdminServer({
@@ -53,6 +57,15 @@ function open(options: { isReady?: boolean; canShutdown?: boolean; isLocal?: boo
     shutdown: () => {
       shutdowns += 1;
     },
+    profiler:
+      options.canProfile === true
+        ? {
+            take: (...wanted) => {
+              profiles.push(wanted);
+              return Promise.resolve(profiles.length > 1 ? undefined : Buffer.from('profile'));
+            },
+          }
+        : undefined,
   });
   if (options.hasPolicy !== false) discovery.port(4191).set(inboundPolicyOf('detect'));
   const connect = () => {
@@ -71,7 +84,7 @@ function open(options: { isReady?: boolean; canShutdown?: boolean; isLocal?: boo
     loop.run();
     return peer.take();
   };
-  return { loop, discovery, server, connect, ask, shutdowns: () => shutdowns, filter: () => filter };
+  return { loop, discovery, server, connect, ask, shutdowns: () => shutdowns, profiles, filter: () => filter };
 }
 
 const get = (path: string, fields = ''): string => `GET ${path} HTTP/1.1\r\nhost: x\r\n${fields}\r\n`;
@@ -163,6 +176,51 @@ describe('the admin port', () => {
       const allowed = open({ isLocal: true, canShutdown: true });
       expect(parsed(allowed.ask('POST /shutdown HTTP/1.1\r\nhost: x\r\n\r\n')).body).toBe('shutdown\n');
       expect(allowed.shutdowns()).toBe(1);
+      expect(parsed(allowed.ask('POST /shutdown HTTP/1.1\r\nhost: x\r\n\r\n'))).toMatchObject({
+        head: ['HTTP/1.1 500 Internal Server Error', 'content-length: 26', 'content-type: text/plain'],
+        body: 'shutdown listener dropped\n',
+      });
+      expect(parsed(allowed.ask(get('/shutdown'))).head[0]).toBe('HTTP/1.1 405 Method Not Allowed');
+    });
+
+    it('has no log level where the process was started without logs', () => {
+      const { ask } = open({ isLocal: true, log: 'off' });
+      expect(ask(get('/proxy-log-level'))).toContain(' 404 ');
+      expect(ask('PUT /proxy-log-level HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\ndebug')).toContain(' 404 ');
+    });
+
+    it('takes profiles where that is turned on, one at a time', async () => {
+      const paths = [
+        '/debug/pprof/profile.pb.gz',
+        '/debug/pprof/heap.pb.gz?seconds=2',
+        '/debug/pprof/profile.pb.gz?frequency=1000&seconds=300',
+      ];
+      for (const path of paths) expect(open({ isLocal: true }).ask(get(path))).toContain(' 404 ');
+      const world = open({ isLocal: true, canProfile: true });
+      const asked = async (path: string): Promise<{ head: string[]; body: string }> => {
+        const peer = new RawPeer(world.connect());
+        peer.send(get(path));
+        world.loop.run();
+        await new Promise((resolve) => setImmediate(resolve));
+        world.loop.run();
+        return parsed(peer.take());
+      };
+      expect(await asked(paths[0] ?? '')).toEqual({
+        head: ['HTTP/1.1 200 OK', 'content-length: 7', 'content-type: application/octet-stream'],
+        body: 'profile',
+      });
+      expect((await asked(paths[1] ?? '')).head[0]).toBe('HTTP/1.1 503 Service Unavailable');
+      await asked(paths[2] ?? '');
+      expect(world.profiles).toEqual([
+        ['cpu', 30, 100],
+        ['heap', 2, 100],
+        ['cpu', 300, 1000],
+      ]);
+      for (const query of ['seconds=0', 'seconds=301', 'seconds=x', 'seconds=1e2', 'frequency=1001', 'frequency=']) {
+        expect((await asked(`${paths[0]}?${query}`)).head[0]).toBe('HTTP/1.1 400 Bad Request');
+      }
+      expect((await asked('/debug/pprof/other')).head[0]).toBe('HTTP/1.1 404 Not Found');
+      expect(open({ canProfile: true }).ask(get(paths[0] ?? ''))).toContain('Requests are only permitted from localhost.');
     });
 
     it('is let in whatever the policy says', () => {

@@ -21,6 +21,7 @@ import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
 import { addressText, isLoopback } from '../outbound/outbound-server.ts';
 import type { Clock } from '../runtime.ts';
+import { MAX_PROFILE_HERTZ, MAX_PROFILE_SECONDS, type ProfileKind } from './profiler.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
 
 const DETECT_TIMEOUT_MS = 1000;
@@ -38,6 +39,8 @@ export interface AdminDeps {
   renderMetrics(): string;
   logFilter: { get(): string; /** Returns what is wrong with the text. */ set(text: string): string | undefined };
   shutdown(): void;
+  /** Undefined = no profiles. */
+  readonly profiler?: { take(kind: ProfileKind, seconds: number, hertz: number): Promise<Buffer | undefined> } | undefined;
 }
 
 interface Answer {
@@ -52,6 +55,7 @@ export class AdminServer {
   private policy: CompiledInboundPolicy | undefined = undefined;
   private serverLabels: Record<string, string> = {};
   private readonly connections = new Set<{ drain(): void }>();
+  private isShutdownAsked = false;
 
   constructor(deps: AdminDeps) {
     this.deps = deps;
@@ -132,24 +136,34 @@ export class AdminServer {
   private request(head: ProxyRequestHead, server: ServerStream, client: InboundClient): RequestSink {
     let body = '';
     let bytes = 0;
+    const call: AdminCall = { head, server, client, startedMs: 0, series: undefined, isAborted: false };
     const sink: RequestSink = {
       onRequestBody: (chunk, start, end) => {
         bytes += end - start;
         if (bytes <= MAX_BODY_BYTES) body += Buffer.from(chunk.subarray(start, end)).toString('latin1');
         server.consumed(end - start);
       },
-      onRequestEnd: () => this.answer(head, server, client, bytes > MAX_BODY_BYTES ? undefined : body),
-      onRequestAbort: () => {},
+      onRequestEnd: () => this.answer(call, bytes > MAX_BODY_BYTES ? undefined : body),
+      onRequestAbort: () => {
+        call.isAborted = true;
+      },
       onResponseWritable: () => {},
     };
-    if (head.bodyBytes === 0) this.answer(head, server, client, '');
+    if (head.bodyBytes === 0) this.answer(call, '');
     return sink;
   }
 
-  private answer(head: ProxyRequestHead, server: ServerStream, client: InboundClient, body: string | undefined): void {
-    const startedMs = this.deps.clock.now();
+  private answer(call: AdminCall, body: string | undefined): void {
+    const { head, client } = call;
+    call.startedMs = this.deps.clock.now();
     const { refusal, series } = this.authorize(head, client);
-    const answer = refusal ?? (body === undefined ? { status: 413 } : this.route(head, client, body));
+    call.series = series;
+    if (refusal === undefined && pathOf(head).startsWith(PPROF)) this.profile(call);
+    else this.send(call, refusal ?? (body === undefined ? { status: 413 } : this.route(head, client, body)));
+  }
+
+  private send({ head, server, series, startedMs, isAborted }: AdminCall, answer: Answer): void {
+    if (isAborted) return;
     series?.latency(answer.status, this.deps.clock.now() - startedMs);
     series?.finished({ status: answer.status, error: undefined, isAborted: false, failure: undefined }, undefined, undefined);
     const content = answer.body === undefined ? EMPTY : typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
@@ -220,6 +234,8 @@ export class AdminServer {
       }
       case '/proxy-log-level':
         if (!isLocal) return NOT_LOCAL;
+        // A proxy that was started without logs has none to turn on (§2.6).
+        if (deps.config.log.trim().toLowerCase() === 'off') return { status: 404 };
         if (head.method === 'GET') return text(200, deps.logFilter.get());
         if (head.method === 'PUT') {
           const problem = deps.logFilter.set(body.trim());
@@ -227,15 +243,51 @@ export class AdminServer {
         }
         return { status: 405, fields: ['allow', 'GET, PUT'] };
       case '/env.json':
+        if (head.method !== 'GET') return { status: 405, fields: ['allow', 'GET'] };
         return this.environment(query, fieldValue(head.fields, 'accept'));
       case '/shutdown':
         if (head.method !== 'POST') return { status: 405 };
         if (!isLocal) return NOT_LOCAL;
         if (!deps.config.isShutdownEndpointEnabled) return text(404, 'shutdown endpoint is not enabled\n');
+        if (this.isShutdownAsked) return text(500, 'shutdown listener dropped\n');
+        this.isShutdownAsked = true;
         deps.shutdown();
         return text(200, 'shutdown\n');
       default:
         return { status: 404 };
+    }
+  }
+
+  /** `/debug/pprof/{profile,heap}.pb.gz?seconds=N&frequency=N`. */
+  private profile(call: AdminCall): void {
+    const { profiler } = this.deps;
+    const path = pathOf(call.head);
+    const kind = path === `${PPROF}profile.pb.gz` ? 'cpu' : path === `${PPROF}heap.pb.gz` ? 'heap' : undefined;
+    if (profiler === undefined || kind === undefined) {
+      this.send(call, { status: 404 });
+      return;
+    }
+    if (!isLoopback(call.client.ip)) {
+      this.send(call, NOT_LOCAL);
+      return;
+    }
+    const query = new URLSearchParams(call.head.path.slice(path.length + 1));
+    const seconds = bounded(query.get('seconds'), 30, MAX_PROFILE_SECONDS);
+    const hertz = bounded(query.get('frequency'), 100, MAX_PROFILE_HERTZ);
+    if (call.head.method !== 'GET') this.send(call, { status: 405, fields: ['allow', 'GET'] });
+    else if (seconds === undefined || hertz === undefined) {
+      this.send(call, text(400, `seconds must be from 1 to ${MAX_PROFILE_SECONDS}, frequency from 1 to ${MAX_PROFILE_HERTZ}\n`));
+    } else {
+      profiler.take(kind, seconds, hertz).then(
+        (body) =>
+          this.send(
+            call,
+            body === undefined
+              ? text(503, 'another profile is being taken\n')
+              : { status: 200, body, contentType: 'application/octet-stream' },
+          ),
+        (error: Error) => this.send(call, text(500, `${error.message}\n`)),
+      );
     }
   }
 
@@ -250,6 +302,23 @@ export class AdminServer {
   }
 }
 
+/** A request under way. */
+interface AdminCall {
+  readonly head: ProxyRequestHead;
+  readonly server: ServerStream;
+  readonly client: InboundClient;
+  startedMs: number;
+  series: EndpointSeries | undefined;
+  isAborted: boolean;
+}
+
+/** A whole number from 1 to `max`, `fallback` where there is none, undefined where it is no such number. */
+function bounded(value: string | null, fallback: number, max: number): number | undefined {
+  if (value === null) return fallback;
+  return /^\d{1,6}$/.test(value) && Number(value) >= 1 && Number(value) <= max ? Number(value) : undefined;
+}
+
+const PPROF = '/debug/pprof/';
 const JSON_TYPE = 'application/json';
 const TEXT = 'text/plain';
 const EMPTY = Buffer.alloc(0);

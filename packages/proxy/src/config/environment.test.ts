@@ -516,6 +516,7 @@ const VARIABLES: readonly Variable[] = [
     bad: [],
   },
   flag('SHUTDOWN_ENDPOINT_ENABLED', (c) => c.isShutdownEndpointEnabled, false),
+  { ...flag('WEFT_PROFILING', (c) => c.isProfilingEnabled, false), isWhole: true },
   duration('SHUTDOWN_GRACE_PERIOD', (c) => c.shutdownGracePeriodMs, 120_000),
   {
     ...(controlPlane('TRACE_COLLECTOR_SVC', (c) => c.traces.collector, {}, true)[0] as Variable),

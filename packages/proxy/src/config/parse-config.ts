@@ -141,6 +141,7 @@ export function parseConfig(environment: Environment, availableCores: number = a
     inboundAuthorityLabels: env.text('INBOUND_METRICS_AUTHORITY_LABELS') === 'unsafe',
     outboundHostnameLabels: env.flag('OUTBOUND_METRICS_HOSTNAME_LABELS', false),
     isShutdownEndpointEnabled: env.flag('SHUTDOWN_ENDPOINT_ENABLED', false),
+    isProfilingEnabled: env.wholeFlag('WEFT_PROFILING', false),
     shutdownGracePeriodMs: env.durationMs('SHUTDOWN_GRACE_PERIOD', 120_000),
     log: logFilter(env),
     logFormat: logFormat === 'json' ? 'json' : 'plain',

@@ -113,6 +113,8 @@ export interface ProxyConfig extends IdentityConfig {
   readonly inboundAuthorityLabels: boolean;
   readonly outboundHostnameLabels: boolean;
   readonly isShutdownEndpointEnabled: boolean;
+  /** Ours (`WEFT_PROFILING`): CPU and heap profiles on the admin port. */
+  readonly isProfilingEnabled: boolean;
   readonly shutdownGracePeriodMs: number;
   readonly log: string;
   readonly logFormat: 'plain' | 'json';

@@ -73,11 +73,18 @@ export class EnvReader {
   flag(name: string, fallback: boolean): boolean;
   flag(name: string, fallback: undefined): boolean | undefined;
   flag(name: string, fallback: boolean | undefined): boolean | undefined {
-    const value = this.text(name);
+    return this.wholeFlag(PREFIX + name, fallback);
+  }
+
+  /** As `flag`, the name given in full. */
+  wholeFlag(variable: string, fallback: boolean): boolean;
+  wholeFlag(variable: string, fallback: boolean | undefined): boolean | undefined;
+  wholeFlag(variable: string, fallback: boolean | undefined): boolean | undefined {
+    const value = this.env[variable];
     if (value === undefined) return fallback;
     if (value === 'true') return true;
     if (value === 'false') return false;
-    throw new ConfigError(PREFIX + name, 'is neither true nor false');
+    throw new ConfigError(variable, 'is neither true nor false');
   }
 
   count(name: string, fallback: number, max?: number): number;
