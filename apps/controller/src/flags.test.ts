@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from 'vitest';
-import { normaliseArguments, parseBoolean, parseDurationMs, parseInteger, parseList, parseListenAddress } from './flags.ts';
+import { normaliseArguments, parseBoolean, parseInteger, parseList, parseListenAddress } from './flags.ts';
 
 describe('normaliseArguments', () => {
   it.each([
@@ -22,21 +22,6 @@ describe('normaliseArguments', () => {
 });
 
 describe('values', () => {
-  it.each([
-    ['24h0m0s', 86_400_000],
-    ['1.5h', 5_400_000],
-    ['20s', 20_000],
-    ['100ms', 100],
-    ['0', 0],
-    ['', undefined],
-    ['24', undefined],
-    ['-5s', undefined],
-    ['1d', undefined],
-    ['1h'.repeat(40), undefined],
-  ])('duration %j is %j ms', (text, expected) => {
-    expect(parseDurationMs(text)).toBe(expected);
-  });
-
   it.each([
     [':8086', { host: '', port: 8086 }],
     ['127.0.0.1:0', { host: '127.0.0.1', port: 0 }],

@@ -31,18 +31,6 @@ export function parseInteger(text: string): number {
   return Number(text);
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** A Go duration such as `24h0m0s` or `1.5h`, in milliseconds; undefined when it is none. */
-export function parseDurationMs(text: string): number | undefined {
-  if (text === '0') return 0;
-  if (text.length > 64 || !/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) return undefined;
-  let totalMs = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g))
-    totalMs += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
-  return totalMs;
-}
-
 /** Where to listen. */
 export interface ListenAddress {
   /** '' for all addresses of both families. */

@@ -12,7 +12,6 @@ import { parseIp, toIpMessage } from './ip-address.ts';
 import { completeOptions, DEFAULT_DESTINATION_OPTIONS, parseHttp2ClientParams, parseTransportMode } from './options.ts';
 import { parsePortSet } from './port-set.ts';
 import { parseGoDuration } from './profile/go-duration.ts';
-import { milliValue } from './profile/quantity.ts';
 
 describe('parseContextToken', () => {
   it.each([
@@ -135,29 +134,6 @@ describe('parseGoDuration', () => {
         (text) => parseGoDuration(text) !== null,
       ),
     );
-  });
-});
-
-describe('milliValue', () => {
-  it.each([
-    ['900m', 900],
-    ['1', 1000],
-    [1, 1000],
-    [0.1, 100],
-    ['0.1', 100],
-    ['2k', 2_000_000],
-    ['1Ki', 1_024_000],
-    ['1e3', 1_000_000],
-    ['1.5', 1500],
-    ['1u', 1],
-    ['+2', 2000],
-    ['0', 0],
-  ])('reads %j', (quantity, expected) => {
-    expect(milliValue(quantity)).toBe(expected);
-  });
-
-  it.each(['', 'x', '1x', '1 m', '1e', '.', '1mi', Number.NaN])('refuses %j', (quantity) => {
-    expect(milliValue(quantity)).toBeUndefined();
   });
 });
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The configuration annotations that flags of `inject` stand for (features CLI-22; control-contract §4.3). */
 import { InvalidArgumentError, type Command } from 'commander';
+import { goDurationMs } from '@weft/kube-text';
 import { CommandFailure } from '../command-context.ts';
-import { parseDurationMs } from '../duration.ts';
 import { addValueFlags, INBOUND_POLICIES, PROXY_FLAGS, valuesOfFlags, type ValueFlag, REGISTRY_VARIABLE } from '../install/value-flags.ts';
 
 const CONFIG = 'config.linkerd.io/';
@@ -109,7 +109,7 @@ function wholeNumber(text: string): string {
 }
 
 function duration(text: string): string {
-  if (parseDurationMs(text) === undefined) throw new InvalidArgumentError('expected a duration such as 30s.');
+  if (goDurationMs(text) === undefined) throw new InvalidArgumentError('expected a duration such as 30s.');
   return text;
 }
 

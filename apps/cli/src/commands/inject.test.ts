@@ -97,7 +97,7 @@ describe('[CLI-22] weft inject', () => {
     ],
     [['--wait-before-exit-seconds', '5'], { 'config.alpha.linkerd.io/proxy-wait-before-exit-seconds': '5' }],
     [['--require-identity-on-inbound-ports', '80,443'], { 'config.linkerd.io/proxy-require-identity-inbound-ports': '80,443' }],
-    [['--close-wait-timeout', '30s'], { 'config.linkerd.io/close-wait-timeout': '30s' }],
+    [['--close-wait-timeout', '1m30s'], { 'config.linkerd.io/close-wait-timeout': '1m30s' }],
     [
       ['--proxy-cpu-request', '100m', '--proxy-memory-limit', '250Mi'],
       { 'config.linkerd.io/proxy-cpu-request': '100m', 'config.linkerd.io/proxy-memory-limit': '250Mi' },

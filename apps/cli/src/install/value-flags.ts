@@ -6,6 +6,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import type { Data, Dictionary } from '@weft/chart';
+import { goDurationMs, quantityValue } from '@weft/kube-text';
 import { applySet } from './set-flags.ts';
 
 /** One flag. */
@@ -66,13 +67,13 @@ export function portList(text: string): string {
 
 /** A quantity of CPU or memory (Kubernetes API, Quantity). */
 function quantity(text: string): string {
-  if (!/^\d+(\.\d+)?(m|k|[KMGTPE]i?|[eE]\d+)?$/.test(text)) throw new InvalidArgumentError(`${text} is no quantity such as 100m or 250Mi.`);
+  if ((quantityValue(text) ?? -1) < 0) throw new InvalidArgumentError(`${text} is no quantity such as 100m or 250Mi.`);
   return text;
 }
 
 /** A duration of Go: `24h0m0s`, `500ms`. */
 function goDuration(text: string): string {
-  if (!/^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$/.test(text)) throw new InvalidArgumentError(`${text} is no duration such as 20s or 24h0m0s.`);
+  if (goDurationMs(text) === undefined) throw new InvalidArgumentError(`${text} is no duration such as 20s or 24h0m0s.`);
   return text;
 }
 

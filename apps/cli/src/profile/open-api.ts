@@ -3,6 +3,7 @@
  * Routes from an OpenAPI description (features CLI-29), Swagger 2.0 or OpenAPI 3: one for each path and method, with the statuses that the
  * description names, those from 500 on being failures. `x-linkerd-retryable` and `x-linkerd-timeout` of an operation say more.
  */
+import { goDurationMs } from '@weft/kube-text';
 import type { ProfileRoute } from '@weft/resources';
 import { parseDocument } from 'yaml';
 import { CommandFailure } from '../command-context.ts';
@@ -14,7 +15,6 @@ type ResponseClasses = NonNullable<ProfileRoute['responseClasses']>;
 /** In the order in which a path's routes are written. */
 const METHODS: readonly string[] = ['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT'];
 const FIRST_FAILURE = 500;
-const GO_DURATION = /^(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h)(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))*$/;
 
 /** The routes, by path and then by method. Throws CommandFailure that names the file and what is wrong with it. */
 export function openApiRoutes(file: string, text: string): ProfileRoute[] {
@@ -64,7 +64,7 @@ function route(path: string, method: string, operation: Dictionary, file: string
   const name = `${method} ${path}`;
   const responseClasses = classesOf(operation['responses'], file, name);
   const timeout = operation['x-linkerd-timeout'];
-  if (timeout !== undefined && (typeof timeout !== 'string' || !GO_DURATION.test(timeout)))
+  if (timeout !== undefined && (typeof timeout !== 'string' || goDurationMs(timeout) === undefined))
     throw new CommandFailure(`${file}: x-linkerd-timeout of ${name} is no duration such as 250ms or 1m30s`);
   const isRetryable = operation['x-linkerd-retryable'];
   if (isRetryable !== undefined && typeof isRetryable !== 'boolean')

@@ -20,11 +20,12 @@ import {
   registerIdentityMetrics,
   TRUST_BUNDLE_FILE,
 } from '@weft/identity';
+import { goDurationMs } from '@weft/kube-text';
 import { createLocalTokenReviewer, type TokenReviewer } from '@weft/pki';
 import { untilAvailable, type ResourceSource } from '@weft/resources';
 import type { Logger } from '@weft/telemetry';
 import { runComponent, SHUTDOWN_GRACE_MS, type Component, type ComponentFrame } from '../component.ts';
-import { parseDurationMs, parseListenAddress, type ListenAddress } from '../flags.ts';
+import { parseListenAddress, type ListenAddress } from '../flags.ts';
 import { createServer, listenGrpc } from '../grpc.ts';
 import { openSource } from '../resource-source.ts';
 import { addCommonOptions, booleanOption, createControllerLogger, type CommonValues } from './common-options.ts';
@@ -139,7 +140,7 @@ async function createReviewer(
 
 // As the reference does: a bad duration is not fatal, the default stands in (control-contract §2.1).
 function durationOr(text: string, defaultMs: number, flag: string, logger: Logger): number {
-  const durationMs = parseDurationMs(text);
+  const durationMs = goDurationMs(text);
   if (durationMs !== undefined && durationMs > 0) return durationMs;
   if (text !== '') logger.warn('Invalid duration, using the default', { flag, value: text });
   return defaultMs;

@@ -3,7 +3,7 @@
  * ServiceProfile (control-contract §4.6): strict in its fields, so that a misspelt one is told and not passed over. What the reference
  * admits though it can never work is admitted with a warning.
  */
-import { milliValue, parseGoDuration } from '@weft/destination/syntax';
+import { goDurationNs, milliValue } from '@weft/kube-text';
 import type { Field } from '../field.ts';
 import { quote } from '../findings.ts';
 import { reviewRequestMatch, reviewResponseMatch } from './request-match.ts';
@@ -64,7 +64,7 @@ function reviewBudget(budget: Field): void {
 
 function reviewDuration(field: Field): void {
   const text = field.text();
-  if (text === undefined || text === '' || parseGoDuration(text) !== undefined) return;
+  if (text === undefined || text === '' || goDurationNs(text) !== undefined) return;
   field.refuse(`invalid duration ${quote(text)}; write numbers with units, such as 250ms, 10s or 1m30s`);
 }
 

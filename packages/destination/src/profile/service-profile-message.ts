@@ -5,12 +5,12 @@
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { milliValue } from '@weft/kube-text';
 import { destination, httpTypes } from '@weft/proto';
 import type { ProfileRoute, ServiceProfileSpec } from '@weft/resources';
 
 import type { ProfileRecord } from '../records/profile-record.ts';
 import { parseGoDuration } from './go-duration.ts';
-import { milliValue } from './quantity.ts';
 
 /** Deepest nesting of conditions; clients' decoders have such a limit too. */
 export const MAX_MATCH_DEPTH = 32;

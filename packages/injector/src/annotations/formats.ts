@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What annotation values look like (control-contract §4.3): Go's booleans and durations, Kubernetes quantities, port lists. Each reader
+ * What annotation values look like (control-contract §4.3): Go's booleans, Kubernetes quantities, port lists. Each reader
  * gives undefined for what it cannot read; none throws, and each takes time linear in the length of its text.
  */
 import { isIP } from 'node:net';
+import { quantityValue } from '@weft/kube-text';
 
 /** Longer values are not read at all. */
 export const MAX_VALUE_LENGTH = 65_536;
@@ -26,47 +27,10 @@ export function parseWhole(text: string, min: number, max: number): number | und
   return value >= min && value <= max ? value : undefined;
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ns: 1e-6, us: 1e-3, µs: 1e-3, μs: 1e-3, ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-
-/** A Go duration of at least nothing, in milliseconds. */
-export function parseDurationMs(text: string): number | undefined {
-  if (text === '0') return 0;
-  if (text.length > 64 || !/^\+?((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/.test(text)) return undefined;
-  let totalMs = 0;
-  for (const [, amount, unit] of text.matchAll(/(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g)) {
-    totalMs += Number(amount) * (UNIT_MS[unit ?? ''] ?? 0);
-  }
-  return Number.isFinite(totalMs) ? totalMs : undefined;
-}
-
-const SUFFIXES: Readonly<Record<string, number>> = {
-  n: 1e-9,
-  u: 1e-6,
-  m: 1e-3,
-  '': 1,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  P: 1e15,
-  E: 1e18,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-  Pi: 2 ** 50,
-  Ei: 2 ** 60,
-};
-
 /** A Kubernetes quantity of at least nothing, as a number. Enough to compare and to round up, not to add. */
 export function parseQuantity(text: string): number | undefined {
-  const match = /^\+?(\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:([eE][+-]?\d{1,3})|([a-zA-Z]{0,2}))$/.exec(text);
-  if (match === null) return undefined;
-  const [, digits, exponent, suffix = ''] = match;
-  const factor = exponent === undefined ? (Object.hasOwn(SUFFIXES, suffix) ? SUFFIXES[suffix] : undefined) : 1;
-  if (factor === undefined) return undefined;
-  const value = Number(`${digits}${exponent ?? ''}`) * factor;
-  return Number.isFinite(value) ? value : undefined;
+  const value = text.startsWith('-') ? undefined : quantityValue(text);
+  return value === undefined || value < 0 ? undefined : value;
 }
 
 /** `N`, or `N-M` with N not above M; ports from 0 to 65535, as proxy-init takes them. */

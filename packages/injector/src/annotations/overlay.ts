@@ -4,6 +4,7 @@
  * over its namespace's, and both over the values. A value that cannot be used changes nothing and becomes a problem for the report: the
  * pod is meshed all the same.
  */
+import { goDurationMs } from '@weft/kube-text';
 import {
   ADDITIONAL_ENV_ANNOTATION,
   ALPHA_PREFIX,
@@ -20,7 +21,6 @@ import {
   listItems,
   MAX_VALUE_LENGTH,
   parseBoolean,
-  parseDurationMs,
   parseQuantity,
   parseSwitch,
   parseWhole,
@@ -277,7 +277,7 @@ function traceLabels({ annotations, labels }: OverlayInput): Readonly<Record<str
 }
 
 function secondsOf(text: string): number | undefined {
-  const durationMs = parseDurationMs(text);
+  const durationMs = goDurationMs(text);
   return durationMs === undefined || durationMs < 1_000 ? undefined : Math.floor(durationMs / 1_000);
 }
 
@@ -333,7 +333,7 @@ class AnnotationReader {
   /** A duration in the unit that the proxy is given. */
   duration(name: string, byDefault: string, unit: 'ms' | 's'): string {
     const inUnit = (text: string): string | undefined => {
-      const durationMs = parseDurationMs(text);
+      const durationMs = goDurationMs(text);
       if (durationMs === undefined) return undefined;
       const count = Math.floor(durationMs / (unit === 's' ? 1_000 : 1));
       // Rounding something down to nothing would switch off what was to be shortened.

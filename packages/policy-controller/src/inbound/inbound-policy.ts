@@ -9,7 +9,9 @@ import type { Track } from '../index/dependency-graph.ts';
 import { type PolicyIndex, namespaceKey, objectKey } from '../index/policy-index.ts';
 import { routesKey } from '../index/route-index.ts';
 import { durationOf } from '../parse/duration.ts';
+import { attempt } from '../parse/parsed.ts';
 import type { Workload } from '../parse/workload.ts';
+import { withinPatternBudget } from '../route/pattern-budget.ts';
 import { inboundAttachment } from '../route/route-acceptance.ts';
 import { type RouteRecord, byRouteAge, parentKey, routeKey } from '../route/route-record.ts';
 import { type AuthenticationLookup, type PolicyTarget, resolvePolicy } from './authorization-policy.ts';
@@ -103,7 +105,7 @@ function httpRoutes(index: PolicyIndex, info: WorkloadInfo, port: number, server
   const routes: HttpRouteInit[] = [];
   for (const route of attachedRoutes(index, server, track)) {
     if (route.kind !== 'HTTPRoute') continue;
-    const compiled = inboundHttpRoute(route, routeAuthorizations(index, route, track));
+    const compiled = attempt(() => inboundHttpRoute(route, routeAuthorizations(index, route, track)));
     if (compiled.ok) routes.push(compiled.value);
     else index.reportOnce(route, 'ignoring a route', { route: routeKey(route), reason: compiled.reason });
   }
@@ -121,7 +123,7 @@ function grpcRoutes(index: PolicyIndex, server: ServerInfo, track: Track): GrpcR
   const routes: GrpcRouteInit[] = [];
   for (const route of attachedRoutes(index, server, track)) {
     if (route.kind !== 'GRPCRoute') continue;
-    const compiled = inboundGrpcRoute(route, routeAuthorizations(index, route, track));
+    const compiled = attempt(() => inboundGrpcRoute(route, routeAuthorizations(index, route, track)));
     if (compiled.ok) routes.push(compiled.value);
     else index.reportOnce(route, 'ignoring a route', { route: routeKey(route), reason: compiled.reason });
   }
@@ -130,8 +132,13 @@ function grpcRoutes(index: PolicyIndex, server: ServerInfo, track: Track): GrpcR
 
 function attachedRoutes(index: PolicyIndex, server: ServerInfo, track: Track): RouteRecord[] {
   const key = parentKey({ kind: 'Server', namespace: server.namespace, name: server.name });
-  track(routesKey(key));
-  return [...index.routes.ofParent(key)].filter((route) => inboundAttachment(route, server.name) === 'attached').sort(byRouteAge);
+  track(routesKey(key, server.namespace));
+  const attached = [...index.routes.ofParent(key, server.namespace)].filter(
+    (route) => inboundAttachment(route, server.name) === 'attached',
+  );
+  return withinPatternBudget(attached.sort(byRouteAge), (route, reason) =>
+    index.reportOnce(route, 'ignoring a route', { route: routeKey(route), reason }),
+  );
 }
 
 function serverAuthorizations(index: PolicyIndex, server: ServerInfo, track: Track): AuthzInit[] {

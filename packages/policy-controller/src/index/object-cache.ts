@@ -60,12 +60,7 @@ export class ObjectCache<R extends Resource, T> {
   }
 
   private project(object: R): Parsed<T> {
-    try {
-      return this.rules.project(object);
-    } catch (error) {
-      // A schema that is not enforced (an old CRD, a hand-made API server) can let through an object of impossible shape.
-      return invalid(error instanceof Error ? error.message : String(error));
-    }
+    return attempt(() => this.rules.project(object));
   }
 
   private store(namespace: string, name: string, after: T | undefined): void {

@@ -11,7 +11,8 @@ import { type PolicyIndex, objectKey } from '../index/policy-index.ts';
 import { clusterIpKey } from './cluster-ip-index.ts';
 import { routesKey } from '../index/route-index.ts';
 import { ipKey } from '../parse/ip-network.ts';
-import { isAttachedOutbound, isVisibleTo } from '../route/route-acceptance.ts';
+import { withinPatternBudget } from '../route/pattern-budget.ts';
+import { isAttachedOutbound } from '../route/route-acceptance.ts';
 import { type RouteRecord, byRouteAge, parentKey, routeKey } from '../route/route-record.ts';
 import { FORBIDDEN_FILTER } from './connection-route.ts';
 import { durationOf } from '../parse/duration.ts';
@@ -47,7 +48,7 @@ export function derivePolicy(
     case 'outside':
       return encode(egressFallback(target.address));
     case 'undefined-port':
-      return encode(undefinedPort(target));
+      return isPortDefined(index, target, track) ? undefined : encode(undefinedPort(target));
     case 'service':
       if (target.address !== undefined && isTaken(index, target, target.address, track)) return undefined;
       return servicePolicy(index, target, sourceNamespace, lastKnown, track);
@@ -56,6 +57,16 @@ export function derivePolicy(
       return parent === undefined ? undefined : parentPolicy(index, parent, track);
     }
   }
+}
+
+/** Whether the Service has the port by now. Its clients must ask again then: what they were told refuses everything. */
+function isPortDefined(
+  index: PolicyIndex,
+  { namespace, name, port }: { readonly namespace: string; readonly name: string; readonly port: number },
+  track: Track,
+): boolean {
+  track(objectKey('service', namespace, name));
+  return index.services.get(namespace, name)?.ports.has(port) ?? false;
 }
 
 /** Shared by all namespaces that see no consumer route of their own, unless it rests on what only this stream remembers. */
@@ -69,7 +80,7 @@ function servicePolicy(
   const { namespace, name, port } = target;
   const parent = serviceParent(index, target, sourceNamespace, lastKnown, track);
   const isRemembered = index.services.get(namespace, name) !== lastKnown.service;
-  const hasOwnRoutes = attachedRoutes(index, parent, track).some((route) => route.namespace !== namespace);
+  const hasOwnRoutes = sourceNamespace !== namespace && routesOf(index, parent, sourceNamespace, track).length > 0;
   if (isRemembered || hasOwnRoutes) return parentPolicy(index, parent, track);
   return index.shared.get(`${namespace}/${name}:${port}`, track, (sharedTrack) => parentPolicy(index, parent, sharedTrack));
 }
@@ -160,14 +171,21 @@ function inputs(index: PolicyIndex, parent: OutboundParent, track: Track): Outbo
 }
 
 function attachedRoutes(index: PolicyIndex, parent: OutboundParent, track: Track): RouteRecord[] {
-  const key = parentKey(parent);
-  track(routesKey(key));
-  return [...index.routes.ofParent(key)]
-    .filter((route) => isVisibleTo(route, parent, parent.sourceNamespace) && isAttachedOutbound(route, parent))
-    .sort(byRouteAge);
+  // Producer routes are seen by every client, consumer routes by clients of their own namespace only.
+  const routes = [...new Set([parent.namespace, parent.sourceNamespace])].flatMap((namespace) => routesOf(index, parent, namespace, track));
+  return withinPatternBudget(routes.sort(byRouteAge), (route, reason) =>
+    index.reportOnce(route, 'ignoring a route', { route: routeKey(route), reason }),
+  );
 }
 
-/** Refuses everything; a later definition of the port does not change it, as in the reference. */
+/** The routes of one namespace that are attached to a parent, in no order. */
+function routesOf(index: PolicyIndex, parent: OutboundParent, namespace: string, track: Track): RouteRecord[] {
+  const key = parentKey(parent);
+  track(routesKey(key, namespace));
+  return [...index.routes.ofParent(key, namespace)].filter((route) => isAttachedOutbound(route, parent));
+}
+
+/** Refuses everything. */
 function undefinedPort(target: { readonly namespace: string; readonly name: string; readonly port: number }): OutboundPolicyInit {
   return {
     protocol: {

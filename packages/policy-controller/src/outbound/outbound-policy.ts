@@ -6,7 +6,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { outbound } from '@weft/proto';
 import { durationOf } from '../parse/duration.ts';
-import type { Parsed } from '../parse/parsed.ts';
+import { type Parsed, attempt } from '../parse/parsed.ts';
 import type { RouteRecord } from '../route/route-record.ts';
 import {
   type OpaqueRouteInit,
@@ -121,17 +121,18 @@ function compileRoutes(parent: OutboundParent, inputs: OutboundInputs): Compiled
 function compileInto(compiled: CompiledRoutes, route: RouteRecord, parent: OutboundParent, inputs: OutboundInputs): string | undefined {
   switch (route.kind) {
     case 'HTTPRoute':
-      return addIfValid(compiled.http, outboundHttpRoute(route, parent, inputs, inputs.allowL5dRequestHeaders));
+      return addIfValid(compiled.http, () => outboundHttpRoute(route, parent, inputs, inputs.allowL5dRequestHeaders));
     case 'GRPCRoute':
-      return addIfValid(compiled.grpc, outboundGrpcRoute(route, parent, inputs, inputs.allowL5dRequestHeaders));
+      return addIfValid(compiled.grpc, () => outboundGrpcRoute(route, parent, inputs, inputs.allowL5dRequestHeaders));
     case 'TLSRoute':
-      return addIfValid(compiled.tls, outboundTlsRoute(route, parent, inputs));
+      return addIfValid(compiled.tls, () => outboundTlsRoute(route, parent, inputs));
     case 'TCPRoute':
-      return addIfValid(compiled.tcp, outboundTcpRoute(route, parent, inputs));
+      return addIfValid(compiled.tcp, () => outboundTcpRoute(route, parent, inputs));
   }
 }
 
-function addIfValid<M>(list: M[], message: Parsed<M>): string | undefined {
+function addIfValid<M>(list: M[], compile: () => Parsed<M>): string | undefined {
+  const message = attempt(compile);
   if (!message.ok) return message.reason;
   list.push(message.value);
   return undefined;

@@ -17,6 +17,18 @@ export function invalid(reason: string): { readonly ok: false; readonly reason: 
   return { ok: false, reason };
 }
 
+/**
+ * What `parse` returns, or what it threw as a reason: a schema that is not enforced (an old CRD, a directory of files) can let through objects
+ * of impossible shape, and one of those must not take others down with it.
+ */
+export function attempt<T>(parse: () => Parsed<T>): Parsed<T> {
+  try {
+    return parse();
+  } catch (error) {
+    return invalid(error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Parses every item; the first failure is the failure of the list. An absent list is an empty one. */
 export function parseEach<In, Out>(items: readonly In[] | undefined, parse: (item: In) => Parsed<Out>): Parsed<Out[]> {
   const values: Out[] = [];

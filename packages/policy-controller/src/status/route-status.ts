@@ -7,10 +7,10 @@ import type { BackendRef, RouteParentStatus } from '@weft/resources';
 import { POLICY_GROUP } from '../inbound/authz-message.ts';
 import type { Track } from '../index/dependency-graph.ts';
 import { type PolicyIndex, objectKey } from '../index/policy-index.ts';
-import { routesKey } from '../index/route-index.ts';
+import { rivalsKey } from '../index/route-index.ts';
 import { EGRESS_NEEDS_EGRESS_PARENT, backendKind } from '../outbound/route-backend.ts';
 import { CONTROLLER_NAME } from '../route/route-acceptance.ts';
-import { type RouteParent, type RouteRecord, parentKey } from '../route/route-record.ts';
+import type { RouteParent, RouteRecord } from '../route/route-record.ts';
 import { ACCEPTED, RESOLVED_REFS, type Verdict, notAccepted, sameConditions, timedConditions, unresolvedRefs } from './conditions.ts';
 
 /** One entry that this controller owns. */
@@ -19,8 +19,13 @@ export interface ParentVerdict {
   readonly verdicts: readonly Verdict[];
 }
 
-/** Higher wins on the same parent. */
-const PRECEDENCE: Readonly<Record<RouteRecord['kind'], number>> = { GRPCRoute: 3, HTTPRoute: 2, TLSRoute: 1, TCPRoute: 0 };
+/** Kinds that win over a kind on the same parent. */
+const STRONGER_KINDS: Readonly<Record<RouteRecord['kind'], readonly RouteRecord['kind'][]>> = {
+  GRPCRoute: [],
+  HTTPRoute: ['GRPCRoute'],
+  TLSRoute: ['GRPCRoute', 'HTTPRoute'],
+  TCPRoute: ['GRPCRoute', 'HTTPRoute', 'TLSRoute'],
+};
 
 /** The verdicts on a route, one per supported parent, in the order of the route's references. */
 export function routeVerdicts(index: PolicyIndex, route: RouteRecord, track: Track): ParentVerdict[] {
@@ -94,13 +99,15 @@ function egressNetworkVerdict(index: PolicyIndex, { namespace, name }: RoutePare
   return isAccepted ? ACCEPTED : notAccepted('NoMatchingParent', 'EgressNetwork parent has not been accepted');
 }
 
-/** Any existing route counts as a rival, accepted or not; references with and without port do not meet. */
+/**
+ * Any existing route counts as a rival, accepted or not; references with and without port do not meet. Only routes that rule over the same
+ * clients are rivals: those of the parent's namespace, and those of the route's own. Else anyone could switch a Service's routes off from a
+ * namespace of theirs, by naming the Service in a stronger kind of route.
+ */
 function hasStrongerRival(index: PolicyIndex, route: RouteRecord, parent: RouteParent, track: Track): boolean {
-  const key = parentKey(parent);
-  track(routesKey(key));
-  for (const rival of index.routes.ofParent(key)) {
-    if (PRECEDENCE[rival.kind] <= PRECEDENCE[route.kind]) continue;
-    if (rival.parents.some((other) => parentKey(other) === key && other.port === parent.port)) return true;
+  for (const namespace of new Set([parent.namespace, route.namespace])) {
+    track(rivalsKey(parent, namespace));
+    for (const kind of STRONGER_KINDS[route.kind]) if (index.routes.hasRival(parent, namespace, kind)) return true;
   }
   return false;
 }
