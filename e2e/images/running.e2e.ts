@@ -262,7 +262,8 @@ describe('the debug image', () => {
 
 describe('the image of the demonstration', () => {
   const demo: ContainerOptions = { image: reference('demo'), capabilities: [], canGainPrivileges: false };
-  const GRPC = ['curl', '-s', '--http2-prior-knowledge', '-D', '-', '-X', 'POST', 'http://127.0.0.1:50051/demo.Feed/None'];
+  const ASKED = ['-H', 'content-type: application/grpc', '--data', '', 'http://127.0.0.1:50051/demo.Feed/None'];
+  const GRPC = ['curl', '-s', '--http2-prior-knowledge', '--dump-header', '-', ...ASKED];
 
   it.each([
     [[], ['curl', '-sf', 'http://127.0.0.1:8080/'], /"version":"v1"/],
