@@ -165,7 +165,8 @@ export function fromH2(fields: Readonly<FieldList>, endStream: boolean): ProxyRe
     if (name === 'content-length') contentLength = value;
     rest.push(name, value);
   }
-  if (authority === undefined || authority === '') authority = fieldValue(rest, 'host');
+  const isAuthorityInTarget = authority !== undefined && authority !== '';
+  if (!isAuthorityInTarget) authority = fieldValue(rest, 'host');
   // HTTP/1.0 has no framing for a body of unknown length: such a one goes on as HTTP/1.1.
   if (version === HTTP_1_0 && !endStream && contentLength === undefined) version = HTTP_1_1;
   return new ProxyRequestHead({
@@ -173,7 +174,7 @@ export function fromH2(fields: Readonly<FieldList>, endStream: boolean): ProxyRe
     method,
     scheme,
     authority: authority === '' ? undefined : authority,
-    isAuthorityInTarget: true,
+    isAuthorityInTarget,
     path,
     fields: rest,
     bodyBytes: endStream ? 0 : contentLength === undefined ? BODY_UNKNOWN : Number(contentLength),

@@ -38,6 +38,8 @@ export class InboundExchange extends Exchange implements Dispatchable {
   private backend: HttpBackend | undefined = undefined;
   private readonly startedMs: number;
   private dispatchedMs = 0;
+  /** How long the application took to begin its answer. */
+  private appMs = 0;
   private dispatches = 0;
   private responseBytes = 0;
 
@@ -132,6 +134,7 @@ export class InboundExchange extends Exchange implements Dispatchable {
   protected override onFirstByte(): void {
     const now = this.deps.clock.now();
     if (this.endpoint !== undefined) {
+      this.appMs = now - this.dispatchedMs;
       this.endpoint.load.observe(now - this.dispatchedMs, now);
       this.series?.latency(this.status, now - this.startedMs);
     }
@@ -166,6 +169,7 @@ export class InboundExchange extends Exchange implements Dispatchable {
         status: outcome.status,
         responseBytes: this.responseBytes,
         totalMs: elapsedMs,
+        appMs: this.appMs,
         responseFields: this.responseFields,
       };
       accessLog.write(record);

@@ -13,6 +13,8 @@ export interface AccessRecord {
   readonly status: number;
   readonly responseBytes: number;
   readonly totalMs: number;
+  /** Part of it in which the application was waited for. */
+  readonly appMs: number;
   readonly responseFields: Readonly<FieldList> | undefined;
 }
 
@@ -27,15 +29,19 @@ export function createAccessLog(format: AccessLogFormat, sink: (line: string) =>
       const { head, client } = record;
       const get = (name: string): string | undefined => fieldValue(head.fields, name);
       const totalNanos = Math.round(record.totalMs * 1e6);
-      const isCarried = head.isOrigProto;
+      const isH2 = head.isOrigProto || head.version === HTTP_2;
+      const hasWholeUri = (isH2 && head.isAuthorityInTarget) || head.isAbsoluteForm;
+      const receivedMs = wallClock() - record.totalMs;
+      const timestampMs = Math.floor(receivedMs);
       sink(
         formatAccessLog(format, {
           clientAddr: `${client.ip}:${client.port}`,
           clientId: clientIdentity(client),
-          timestampMs: wallClock() - record.totalMs,
+          timestampMs,
+          timestampNanos: (receivedMs - timestampMs) * 1e6,
           method: head.method,
-          uri: isCarried || head.isAbsoluteForm ? `${head.scheme}://${head.authority ?? ''}${head.path}` : head.path,
-          version: isCarried || head.version === HTTP_2 ? 'HTTP/2.0' : head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1',
+          uri: hasWholeUri ? `${head.scheme}://${head.authority ?? ''}${head.path}` : head.path,
+          version: isH2 ? 'HTTP/2.0' : head.version === HTTP_1_0 ? 'HTTP/1.0' : 'HTTP/1.1',
           host: head.authority ?? '',
           userAgent: get('user-agent') ?? '',
           traceId: traceIdOf(get),
@@ -43,7 +49,7 @@ export function createAccessLog(format: AccessLogFormat, sink: (line: string) =>
           responseBytes: record.responseFields === undefined ? undefined : fieldValue(record.responseFields, 'content-length'),
           status: record.status === 0 ? undefined : record.status,
           totalNanos,
-          processingNanos: totalNanos,
+          processingNanos: Math.max(0, Math.round((record.totalMs - record.appMs) * 1e6)),
         }),
       );
     },
