@@ -48,7 +48,10 @@ async function serve(onStream: OnStream, port = 0) {
   return { port: (server.address() as AddressInfo).port, sessions, close };
 }
 
-function channelTo(port: number, options: { clock?: Clock; resolve?: () => number } = {}) {
+function channelTo(
+  port: number,
+  options: { clock?: Clock; resolve?: () => number; addresses?: readonly { ip: string; port: number }[] } = {},
+) {
   const registry = new MetricRegistry();
   const address = { host: '127.0.0.1', port, identity: undefined };
   const channel = new GrpcChannel({
@@ -60,7 +63,7 @@ function channelTo(port: number, options: { clock?: Clock; resolve?: () => numbe
     keepAliveMs: undefined,
     userTimeoutMs: undefined,
     metrics: new ControlFamilies(registry).channel(address, 'destination', 30_000),
-    resolve: (onResolved) => onResolved([{ ip: '127.0.0.1', port: options.resolve?.() ?? port }]),
+    resolve: (onResolved) => onResolved(options.addresses ?? [{ ip: '127.0.0.1', port: options.resolve?.() ?? port }]),
     log: { debug: () => {}, warn: () => {} },
   });
   closing.push(() => channel.close());
@@ -297,6 +300,33 @@ describe('a channel to the control plane', () => {
     for (const timer of timers.filter((entry) => entry.at <= nowMs)) timer.run();
     expect(await ended(result)).toBe(GRPC_UNAVAILABLE);
     expect(result.text).toBe('service in fail-fast');
+  });
+
+  it('[LB-22] turns to another address where one does not answer, and lets go of the stuck one', async () => {
+    const stuck = await serve(() => {});
+    const good = await serve((stream) => answer(stream, [framed('x')], { 'grpc-status': '0' }));
+    let nowMs = 0;
+    const clock: Clock = { ...REAL_CLOCK, now: () => nowMs, random: () => 0 };
+    const addresses = [stuck, good].map(({ port }) => ({ ip: '127.0.0.1', port }));
+    const { channel } = channelTo(stuck.port, { clock, addresses });
+    const waiting = call(channel);
+    await expect.poll(() => stuck.sessions.length).toBe(1);
+    // Not as long as the connection is new.
+    channel.suspect();
+    expect(channel.isReachable).toBe(true);
+    nowMs = 3000;
+    channel.suspect();
+    waiting.call.cancel();
+    const next = call(channel);
+    expect(await ended(next)).toBe(GRPC_OK);
+    await expect.poll(() => stuck.sessions[0]?.destroyed).toBe(true);
+  });
+
+  it('[LB-22] begins with different addresses in different proxies', async () => {
+    const servers = [await serve(() => {}), await serve(() => {})];
+    const addresses = servers.map(({ port }) => ({ ip: '127.0.0.1', port }));
+    for (const random of [0, 1 / 65_536]) call(channelTo(1, { clock: { ...REAL_CLOCK, random: () => random }, addresses }).channel);
+    await expect.poll(() => servers.map(({ sessions }) => sessions.length)).toEqual([1, 1]);
   });
 
   it('ends waiting calls when it is closed', async () => {

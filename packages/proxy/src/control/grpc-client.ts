@@ -32,6 +32,10 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Compressed flag and length in front of each message. */
 const PREFIX_BYTES = 5;
 const CANCEL = 8;
+/** A connection that is younger is given time. */
+const SUSPECT_AFTER_MS = 2000;
+/** Beyond any number of addresses that a service has. */
+const MAX_FIRST_ADDRESS = 65_536;
 /** Calls that wait for a connection at most this long (§5.1: fail-fast 30 s). */
 export const CONNECT_WAIT_MS = 30_000;
 
@@ -52,6 +56,10 @@ export interface GrpcCaller {
   readonly isLoopback: boolean;
   /** Whether the last connect worked: while it did not, nothing may be evicted from the caches (design §3). */
   readonly isReachable: boolean;
+  /**
+   * A call was not answered in time, so that whoever is at the other end may be stuck: where there are others, the next calls go to another one.
+   */
+  suspect(): void;
   /** Starts a call with one request message. */
   call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata?: FieldList): GrpcCall;
 }
@@ -92,7 +100,9 @@ export class GrpcChannel implements GrpcCaller {
   private isConnecting = false;
   private cancelRetry: (() => void) | undefined = undefined;
   private waiting: Pending[] = [];
-  private nextAddress = 0;
+  /** Proxies that start together begin with different ones. */
+  private nextAddress: number;
+  private connectedMs = 0;
   private addressCount = 0;
   /** Calls have waited in vain: the gate of the metrics. */
   private isShut = false;
@@ -106,6 +116,16 @@ export class GrpcChannel implements GrpcCaller {
   constructor(deps: GrpcChannelDeps) {
     this.deps = deps;
     this.backoff = createBackoffState(deps.backoff, deps.clock.random);
+    this.nextAddress = Math.floor(deps.clock.random() * MAX_FIRST_ADDRESS);
+  }
+
+  suspect(): void {
+    const { connection } = this;
+    if (connection === undefined || this.addressCount < 2 || this.deps.clock.now() - this.connectedMs < SUSPECT_AFTER_MS) return;
+    this.deps.log.debug('control plane does not answer; trying another address', {
+      addr: `${this.deps.address.host}:${this.deps.address.port}`,
+    });
+    connection.retire();
   }
 
   call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: FieldList = []): GrpcCall {
@@ -234,6 +254,7 @@ export class GrpcChannel implements GrpcCaller {
     }
     this.backoff.reset();
     this.isReachable = true;
+    this.connectedMs = this.deps.clock.now();
     const { balancer } = this.deps.metrics;
     balancer.endpoints(1, this.addressCount - 1);
     if (this.isShut) balancer.gate(false);
@@ -294,6 +315,8 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
   /** Opened without a client certificate. */
   readonly isAnonymous: boolean;
   private isGone = false;
+  /** Closes when the last call has ended, which may be one that is cancelled because nobody answers. */
+  private isRetiring = false;
 
   constructor(stream: ByteStream, isAnonymous: boolean, now: () => number, onGone: () => void) {
     this.stream = stream;
@@ -304,6 +327,9 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
     stream.onBeforeFlush = () => {
       this.codec.isBlocked = stream.isBlocked;
       if (this.codec.flush()) stream.schedule();
+      if (!this.isRetiring || this.codec.activeStreams > 0) return;
+      this.isRetiring = false;
+      this.close();
     };
     stream.setSink(this);
     stream.schedule();
@@ -350,6 +376,7 @@ class ChannelConnection implements ByteStreamSink, H2ConnectionSink {
   retire(): void {
     this.gone();
     if (this.codec.activeStreams === 0) this.close();
+    else this.isRetiring = true;
   }
 
   onRead(chunk: Buffer, start: number, end: number): void {

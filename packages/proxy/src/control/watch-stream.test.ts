@@ -88,6 +88,7 @@ describe('a watched stream', () => {
     expect(channel.last.isCancelled).toBe(false);
     loop.advance(1);
     expect(channel.calls[0]?.isCancelled).toBe(true);
+    expect(channel.suspicions).toBe(1);
     loop.advance(100);
     expect(channel.calls).toHaveLength(2);
   });

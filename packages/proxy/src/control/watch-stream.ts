@@ -76,6 +76,7 @@ export class WatchStream {
       timeoutMs === undefined
         ? undefined
         : this.options.clock.after(timeoutMs, () => {
+            if (this.messages === 0) this.options.channel.suspect();
             this.stop();
             this.ended(GRPC_DEADLINE_EXCEEDED, 'no message in time');
           });

@@ -43,6 +43,11 @@ export class FakeChannel implements GrpcCaller {
   isLoopback = false;
   isReachable = true;
   readonly calls: FakeCall[] = [];
+  suspicions = 0;
+
+  suspect(): void {
+    this.suspicions += 1;
+  }
 
   call(path: string, request: Uint8Array, sink: GrpcCallSink): GrpcCall {
     const call = new FakeCall(path, request, sink);
