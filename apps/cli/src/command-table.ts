@@ -60,6 +60,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/top.ts'),
   },
   {
+    name: 'tap',
+    description: 'show single requests of workloads as they happen',
+    load: () => import('./commands/tap.ts'),
+  },
+  {
     name: 'edges',
     description: 'show who is connected to whom, and whether it is secured',
     load: () => import('./commands/edges.ts'),

@@ -38,7 +38,7 @@ import { choosePodNetwork, createBridge } from './network/bridge.ts';
 import { serviceRules } from './network/service-rules.ts';
 import { Kubelet } from './pod/kubelet.ts';
 import { DEFAULT_SETTLE_MS } from './pod/pod-runner.ts';
-import { CONTROL_NAMESPACE, CONTROLLER_UID, type ProxySettings } from './pod/proxy-settings.ts';
+import { CONTROL_NAMESPACE, CONTROLLER_UID, type ProxySettings, tapIdentity } from './pod/proxy-settings.ts';
 import { isRunning, readOwner, writeOwner } from './state/run-owner.ts';
 import { removeRun } from './state/leftovers.ts';
 import { RUN_BASES, runNameFor, runPaths, type RunBases, type RunPaths } from './state/run-paths.ts';
@@ -228,7 +228,8 @@ export class HostRun {
       trustDomain,
       clusterDomain,
       podsDirectory: paths.pods,
-      extraEnv: options.proxyEnv ?? {},
+      // Whoever may read this run's keys may tap its proxies; nobody else can have a token of this account.
+      extraEnv: { LINKERD2_PROXY_TAP_SVC_NAME: tapIdentity(options.trustDomain ?? DOMAIN), ...options.proxyEnv },
     };
 
     this.source = await createDirectorySource({

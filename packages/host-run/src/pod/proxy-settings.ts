@@ -19,6 +19,11 @@ export const CLUSTER_NETWORKS = '10.0.0.0/8,100.64.0.0/10,172.16.0.0/12,192.168.
 /** Ignored by the redirection unless annotated (proxy-contract §10.1). */
 export const DEFAULT_IGNORED_PORTS = '4567,4568';
 
+/** Identity of `weft tap`. */
+export function tapIdentity(trustDomain: string): string {
+  return `weft-tap.${CONTROL_NAMESPACE}.serviceaccount.identity.${CONTROL_NAMESPACE}.${trustDomain}`;
+}
+
 /** How the proxies of a run are started and whom they trust. */
 export interface ProxySettings {
   /** The proxy's command line. */
