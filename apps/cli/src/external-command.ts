@@ -12,7 +12,7 @@ import type { Command } from 'commander';
 export const EXTENSION_PREFIXES: readonly string[] = ['weft-', 'linkerd-'];
 
 /** Words that once were commands of their own, and mean those of the extension `viz` (features CLI-03). `stat`, `top` and `edges` are built in. */
-export const VIZ_WORDS: ReadonlySet<string> = new Set(['dashboard', 'routes', 'tap']);
+export const VIZ_WORDS: ReadonlySet<string> = new Set(['dashboard', 'routes']);
 
 /** Conventional exit codes of a shell: not to be run, and ended by a signal. */
 const EXIT_CANNOT_RUN = 126;
