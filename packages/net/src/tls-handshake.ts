@@ -178,11 +178,14 @@ abstract class Handshake implements PendingConnection {
     }
   }
 
-  /** The handshake failed. */
-  failed(error: Error): void {
+  /** The handshake failed. `note` goes behind the message. */
+  failed(error: Error, note = ''): void {
     const code = errorCodeOf(error);
     // Errno names pass; the many codes of OpenSSL are one to our callers, with the text for operators.
-    this.fail(/^E[A-Z0-9]+$/.test(code) ? code : 'ERR_TLS_HANDSHAKE', `TLS handshake with ${this.peerText()} failed: ${error.message}`);
+    this.fail(
+      /^E[A-Z0-9]+$/.test(code) ? code : 'ERR_TLS_HANDSHAKE',
+      `TLS handshake with ${this.peerText()} failed: ${error.message}${note}`,
+    );
   }
 
   protected peerText(): string {
@@ -287,7 +290,13 @@ class ClientHandshake extends Handshake {
       // The SNI is not matched against the certificate (proxy-contract §3.4); `judge` matches the expected identity.
       checkServerIdentity: () => undefined,
     });
-    const onError = (error: Error): void => this.failed(error);
+    let note = '';
+    const onError = (error: Error): void => this.failed(error, note);
+    // Before Node's own listener, which destroys the socket, and the certificate with it, where it does not verify.
+    tlsSocket.prependOnceListener('secure', () => {
+      const { ssl } = tlsSocket as unknown as { readonly ssl?: { verifyError?(): NodeJS.ErrnoException | null | undefined } };
+      note = timesOf(tlsSocket, ssl?.verifyError?.()?.code ?? '');
+    });
     tlsSocket.on('error', onError);
     tlsSocket.once('secureConnect', () => {
       tlsSocket.off('error', onError);
@@ -334,11 +343,23 @@ function peerOf(tlsSocket: TLSSocket, identities: readonly string[]): TlsPeer {
 function unverified(tlsSocket: TLSSocket, peer: string): NetError {
   // Typed as an Error, but it is a code such as CERT_HAS_EXPIRED.
   const reason: unknown = tlsSocket.authorizationError;
+  const code = typeof reason === 'string' ? reason : 'no certificate';
   return {
     code: 'ERR_TLS_CERTIFICATE',
-    message: `the certificate of ${peer} does not verify against the trust anchors: ${typeof reason === 'string' ? reason : 'no certificate'}`,
+    message: `the certificate of ${peer} does not verify against the trust anchors: ${code}${timesOf(tlsSocket, code)}`,
   };
 }
+
+/** Where time is what is wrong, the times of the certificate and of this host: it may be either clock. */
+function timesOf(tlsSocket: TLSSocket, code: string): string {
+  const certificate = tlsSocket.getPeerX509Certificate();
+  if (certificate === undefined || !TIME_CODES.has(code)) return '';
+  const { validFromDate, validToDate } = certificate;
+  return ` (valid from ${validFromDate.toISOString()} to ${validToDate.toISOString()}, but this host's clock says ${new Date().toISOString()}: check both clocks)`;
+}
+
+/** OpenSSL's names for a certificate, of the peer or on its path, outside its time. */
+const TIME_CODES: ReadonlySet<string> = new Set(['CERT_HAS_EXPIRED', 'CERT_NOT_YET_VALID']);
 
 function malformed(peer: string): NetError {
   return { code: 'ERR_TLS_CERTIFICATE', message: `the certificate of ${peer} is not strict DER` };

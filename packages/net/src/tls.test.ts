@@ -385,6 +385,8 @@ describe('between two of us', () => {
   });
 });
 
+const BOTH_CLOCKS = /\(valid from \S+Z to \S+Z, but this host's clock says \S+Z: check both clocks\)$/;
+
 describe('a client certificate', () => {
   const bad: { name: string; overrides: LeafOverrides }[] = [
     { name: 'of a foreign CA with the right name', overrides: { isForeign: true } },
@@ -405,6 +407,17 @@ describe('a client certificate', () => {
       await eventually(() => socket.destroyed);
     });
   }
+
+  it.each<LeafOverrides>([{ isExpired: true }, { isNotYetValid: true }])(
+    'outside its time is turned away with both clocks: %j',
+    async (overrides) => {
+      const server = await serveTls(serverContext());
+      const leaf = mesh.leafFor(clientName, overrides);
+      foreignClient(server.listener, { key: leaf.privateKeyPem, cert: leaf.chainPem });
+      await eventually(() => server.outcomes.length === 1);
+      expect(errorOf(server.outcomes[0]).message).toMatch(BOTH_CLOCKS);
+    },
+  );
 
   it('that is absent means TLS without identity', async () => {
     const server = await serveTls(serverContext());
@@ -459,6 +472,7 @@ describe('a server certificate', () => {
       const error = errorOf(await dialTls(listener, clientContext()));
       expect(error.code).toBe(code);
       expect(error.message).toContain(code === 'ERR_TLS_IDENTITY' ? serverName : 'TLS handshake');
+      expect(BOTH_CLOCKS.test(error.message)).toBe(overrides.isExpired === true || overrides.isNotYetValid === true);
       expect(received).toBe(0);
     });
   }

@@ -47,6 +47,7 @@ import { EndpointTransport } from './outbound/endpoint-transport.ts';
 import { OutboundServer, addressText } from './outbound/outbound-server.ts';
 import type { OutboundStackDeps } from './outbound/outbound-stack.ts';
 import { type Clock, dateSource } from './runtime.ts';
+import { TlsLog } from './tcp/tls-log.ts';
 
 /** Internal errors within a minute after which the process drains and ends (design §3). */
 const MAX_INTERNAL_ERRORS = 10;
@@ -318,6 +319,7 @@ export class Proxy {
   private createOutbound(discovery: GrpcDiscovery, metrics: OutboundMetrics): OutboundServer {
     const { config } = this.options;
     const { clock } = this;
+    const tlsLog = new TlsLog(this.options.log, clock.now);
     const createTransport: OutboundStackDeps['tcp']['createTransport'] = (address, authority) =>
       new EndpointTransport(address, {
         identity: this.identity,
@@ -325,6 +327,7 @@ export class Proxy {
         inboundIps: config.inboundIps,
         metrics: this.transportMetrics,
         direction: 'outbound',
+        tlsLog,
         authority,
       });
     return new OutboundServer({

@@ -20,6 +20,7 @@ import { addressText } from '../outbound/outbound-server.ts';
 import { TRANSPORT_ALPN } from '../outbound/endpoint-transport.ts';
 import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
+import { TlsLog } from '../tcp/tls-log.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
 import { type ClientTls, type InboundClient, clientIdentity, clientTls, tlsLabels } from './client.ts';
 import { type Gateway, NOWHERE } from './gateway.ts';
@@ -51,9 +52,11 @@ interface Arrival {
 export class InboundServer {
   private readonly deps: InboundServerDeps;
   private readonly stacks = new Map<string, PortStack>();
+  private readonly tlsLog: TlsLog;
 
   constructor(deps: InboundServerDeps) {
     this.deps = deps;
+    this.tlsLog = new TlsLog(deps.log, deps.clock.now);
   }
 
   accept(stream: ByteStream, origDst: SocketAddress): void {
@@ -360,7 +363,7 @@ export class InboundServer {
   }
 
   private tlsFailed(target: SocketAddress, error: NetError): void {
-    this.deps.log.debug('TLS handshake failed', { 'target.port': target.port, error: error.message });
+    this.tlsLog.failed('inbound', target.port, error);
     this.deps.metrics.tcpError(target, 'i/o');
   }
 

@@ -8,6 +8,7 @@ import { type ByteStream, type NetError, type PendingConnection, connect, connec
 import type { EndpointAddress } from '@weft/routing';
 import type { DirectionConfig } from '../config/types.ts';
 import type { LocalIdentity } from '../identity/types.ts';
+import type { TlsLog } from '../tcp/tls-log.ts';
 import type { TransportMetrics } from '../metrics/transport-metrics.ts';
 
 export const TRANSPORT_ALPN = 'transport.l5d.io/v1';
@@ -46,6 +47,8 @@ export interface EndpointTransportDeps {
   readonly direction: 'inbound' | 'outbound';
   /** Logical name of the backend, for the `authority` label. */
   readonly authority?: string | undefined;
+  /** Undefined = failed handshakes are not logged. */
+  readonly tlsLog?: TlsLog;
 }
 
 export class EndpointTransport implements Transport {
@@ -53,6 +56,7 @@ export class EndpointTransport implements Transport {
   readonly isLocal: boolean;
   readonly tlsStatus: EndpointTlsStatus;
   readonly labels: Readonly<Record<string, string>>;
+  private readonly tlsLog: TlsLog | undefined;
   private readonly direction: 'inbound' | 'outbound';
   private readonly identity: LocalIdentity;
   private readonly config: DirectionConfig;
@@ -64,6 +68,7 @@ export class EndpointTransport implements Transport {
     this.config = deps.config;
     this.metrics = deps.metrics;
     this.direction = deps.direction;
+    this.tlsLog = deps.tlsLog;
     this.isLocal = deps.direction === 'inbound' || deps.inboundIps.has(address.ip);
     this.tlsStatus = this.isLocal
       ? { tls: 'no_identity', reason: 'loopback' }
@@ -123,7 +128,10 @@ export class EndpointTransport implements Transport {
                 if (peer.alpn === TRANSPORT_ALPN) this.writeTransportHeader(secure, session);
                 callbacks.onReady(secure);
               },
-              onError: (error) => callbacks.onError(error),
+              onError: (error) => {
+                this.tlsLog?.failed(this.direction, address.port, error);
+                callbacks.onError(error);
+              },
             },
           );
         },

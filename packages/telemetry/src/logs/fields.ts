@@ -26,13 +26,16 @@ export function peerText(raw: string | Uint8Array): QuotedText {
   return { quoted: text.length > MAX_PEER_TEXT_BYTES ? `${text.slice(0, MAX_PEER_TEXT_BYTES)}…` : text };
 }
 
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
+/** C0, C1, line separators, marks that turn or hide text on a terminal, and halves of characters. */
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+const ALL_UNSAFE = new RegExp(UNSAFE, 'g');
 
-/** Escapes control characters and line separators, and cuts. */
+/** Escapes what does not print as it reads (see UNSAFE), and cuts. */
 export function escapeText(text: string): string {
   const cut = text.length > MAX_LOG_VALUE_LENGTH ? `${text.slice(0, MAX_LOG_VALUE_LENGTH)}…` : text;
   if (!UNSAFE.test(cut)) return cut;
-  return cut.replaceAll(new RegExp(UNSAFE, 'g'), (character) => {
+  return cut.replaceAll(ALL_UNSAFE, (character) => {
     if (character === '\n') return '\\n';
     if (character === '\r') return '\\r';
     if (character === '\t') return '\\t';

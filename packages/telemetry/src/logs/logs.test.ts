@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFileSync } from 'node:fs';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { formatAccessLog, traceIdOf, type AccessLogRecord } from './access-log.ts';
-import { peerText, type LogFields, type LogValue } from './fields.ts';
+import { MAX_LOG_VALUE_LENGTH, peerText, type LogFields, type LogValue } from './fields.ts';
 import type { LogFormat } from './format.ts';
 import { parseLogFilter } from './level.ts';
 import { Logger } from './logger.ts';
@@ -94,6 +95,79 @@ describe('values', () => {
   });
 });
 
+const RECORD: AccessLogRecord = {
+  clientAddr: '',
+  clientId: undefined,
+  timestampMs: 0,
+  method: 'GET',
+  uri: '/',
+  version: 'HTTP/1.1',
+  host: '',
+  userAgent: '',
+  traceId: '',
+  requestBytes: '',
+  responseBytes: undefined,
+  status: 200,
+  totalNanos: 0,
+  processingNanos: 0,
+};
+
+describe('hostile values', () => {
+  const HOSTILE = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 200 }),
+    fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 200 }).map((units) => String.fromCharCode(...units)),
+    fc.constantFrom(
+      '\u202egnp.exe',
+      '\u001b]0;title\u0007',
+      '\r\n[     0.000000s] ERROR fake',
+      '\u0085',
+      '\ud800',
+      '\ufeff',
+      'q'.repeat(100_000),
+    ),
+  );
+  const REST = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/;
+
+  it.each<LogFormat>(['plain', 'json', 'logfmt', 'logfmt-json'])(
+    '[LOG-02] leave one printable %s line, of bounded length, wherever they stand',
+    (format) => {
+      fc.assert(
+        fc.property(HOSTILE, HOSTILE, HOSTILE, (message, value, span) => {
+          const { log, lines } = capture(format);
+          log.child({ peer: span }, 'connection').warn(message, { value, list: [value, span], quoted: peerText(value), error: value });
+          expect(lines).toHaveLength(1);
+          const line = (lines[0] ?? '').slice(0, -1);
+          expect(REST.exec(line)?.[0]).toBeUndefined();
+          expect(line.isWellFormed()).toBe(true);
+          expect(line.length).toBeLessThan(8 * 6 * (MAX_LOG_VALUE_LENGTH + 64));
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
+
+  it.each(['apache', 'json'] as const)('[LOG-01] leave one printable access-log line (%s)', (format) => {
+    fc.assert(
+      fc.property(HOSTILE, (text) => {
+        const line = formatAccessLog(format, {
+          ...RECORD,
+          clientId: text,
+          host: text,
+          method: text,
+          uri: text,
+          userAgent: text,
+          traceId: text,
+          requestBytes: text,
+          responseBytes: text,
+        });
+        expect(REST.exec(line)?.[0]).toBeUndefined();
+        expect(line.isWellFormed()).toBe(true);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
 describe('values that the type does not allow', () => {
   it('are printed and never throw', () => {
     const circular: Record<string, unknown> = {};
@@ -152,22 +226,7 @@ describe('filters', () => {
 });
 
 describe('access log', () => {
-  const base: AccessLogRecord = {
-    clientAddr: '',
-    clientId: undefined,
-    timestampMs: 0,
-    method: 'GET',
-    uri: '/',
-    version: 'HTTP/1.1',
-    host: '',
-    userAgent: '',
-    traceId: '',
-    requestBytes: '',
-    responseBytes: undefined,
-    status: 200,
-    totalNanos: 0,
-    processingNanos: 0,
-  };
+  const base = RECORD;
   const timeOf = (text: string): { timestampMs: number; timestampNanos: number } => ({
     timestampMs: Date.parse(`${text.slice(0, 23).replace(/Z$/, '')}Z`),
     timestampNanos: Number((/\.(\d+)Z/.exec(text)?.[1] ?? '').padEnd(9, '0').slice(3)),
