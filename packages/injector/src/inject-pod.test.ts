@@ -39,6 +39,30 @@ function inject(values: object, annotations: Record<string, string> = {}, more: 
 }
 
 describe('injectPod', () => {
+  it.each([
+    ['nobody unless the installation says so', {}, {}, {}, undefined],
+    [
+      'the account of weft tap where it does',
+      { tap: { enabled: true } },
+      {},
+      {},
+      'weft-tap.linkerd.serviceaccount.identity.linkerd.cluster.local',
+    ],
+    ['nobody where the pod forbids it', { tap: { enabled: true } }, { 'viz.linkerd.io/disable-tap': 'true' }, {}, undefined],
+    ['nobody where its namespace forbids it', { tap: { enabled: true } }, {}, { 'viz.linkerd.io/disable-tap': 'true' }, undefined],
+    [
+      'the account where the pod takes back what its namespace forbids',
+      { tap: { enabled: true } },
+      { 'viz.linkerd.io/disable-tap': 'false' },
+      { 'viz.linkerd.io/disable-tap': 'true' },
+      'weft-tap.linkerd.serviceaccount.identity.linkerd.cluster.local',
+    ],
+  ])('[ANN-30] [VIZ-07] lets %s tap', (_, values, annotations, namespaceAnnotations, client) => {
+    const { env, result } = inject(values, annotations, { namespace: { name: 'shop', annotations: namespaceAnnotations } });
+    expect(env['TAP_SVC_NAME']).toBe(client);
+    expect(result.metadata.annotations['viz.linkerd.io/tap-enabled']).toBe(client === undefined ? undefined : 'true');
+  });
+
   it('[INJ-13] validates the network with a CNI plugin, and asks for no capability', () => {
     const { result, init } = inject({ cniEnabled: true });
     expect(init).toEqual({

@@ -9,13 +9,16 @@ import type { JsonPatchOperation } from '@weft/webhook';
 import {
   CONTROL_PLANE_NAMESPACE_LABEL,
   CREATED_BY_ANNOTATION,
+  DISABLE_TAP_ANNOTATION,
   inheritedAnnotations,
   OPAQUE_PORTS_ANNOTATION,
   PROXY_OWNER_LABEL_PREFIX,
   PROXY_VERSION_ANNOTATION,
+  TAP_ENABLED_ANNOTATION,
   TRUST_ROOT_ANNOTATION,
   WORKLOAD_NAMESPACE_LABEL,
 } from './annotations/names.ts';
+import { parseBoolean } from './annotations/formats.ts';
 import { overlayAnnotations, type Overlay } from './annotations/overlay.ts';
 import type { ContainerContext } from './containers/context.ts';
 import { debugContainer } from './containers/debug.ts';
@@ -108,6 +111,8 @@ export function injectPod(input: InjectPodInput): Injection {
   const overlay = overlayAnnotations({ values, annotations, namespaceAnnotations, labels: pod.labels, namedPorts: pod.namedPorts });
   const added = new Map(inherited);
   if (opaquePorts !== undefined) added.set(OPAQUE_PORTS_ANNOTATION, opaquePorts);
+  const isTapped = values.tapEnabled && !isTapDisabled(pod.annotations, namespaceAnnotations);
+  if (isTapped) added.set(TAP_ENABLED_ANNOTATION, 'true');
   return {
     patch: [
       ...metadataPatch(input, overlay.values, added),
@@ -116,6 +121,7 @@ export function injectPod(input: InjectPodInput): Injection {
         controlPlaneNamespace: input.controlPlaneNamespace,
         trustAnchors: input.trustAnchors,
         inboundPorts: pod.inboundPorts,
+        isTapped,
         isIngress: values.proxy.isIngress || isIngressMode(pod.annotations, namespaceAnnotations),
         capabilities: pod.capabilities,
         tokenMount: pod.tokenMount,
@@ -123,6 +129,12 @@ export function injectPod(input: InjectPodInput): Injection {
     ],
     report: { ...report, problems: overlay.problems },
   };
+}
+
+/** The pod's own word counts before that of its namespace. */
+function isTapDisabled(pod: ReadonlyMap<string, string>, namespace: ReadonlyMap<string, string>): boolean {
+  const text = pod.get(DISABLE_TAP_ANNOTATION) ?? namespace.get(DISABLE_TAP_ANNOTATION);
+  return text !== undefined && parseBoolean(text) === true;
 }
 
 /** Gives an object its `opaque-ports` annotation. */

@@ -121,6 +121,8 @@ export interface InjectorValues {
   readonly linkerdVersion: string;
   readonly identityTrustDomain: string;
   readonly serviceAccountTokenProjection: boolean;
+  /** Whether the account of `weft tap` may tap injected proxies. */
+  readonly tapEnabled: boolean;
   readonly debugImage: ImageValues;
   readonly proxy: ProxyValues;
   readonly proxyInit: ProxyInitValues;
@@ -174,6 +176,7 @@ export function readInjectorValues(values: unknown): InjectorValues {
     linkerdVersion,
     identityTrustDomain: root.text('identityTrustDomain', '') || clusterDomain,
     serviceAccountTokenProjection: root.in('identity').boolean('serviceAccountTokenProjection', true),
+    tapEnabled: root.in('tap').boolean('enabled', false),
     debugImage: readImage(root.in('debugContainer').in('image'), `${REGISTRY}/debug`, linkerdVersion),
     proxy: readProxy(root.in('proxy'), linkerdVersion),
     proxyInit: readProxyInit(root.in('proxyInit'), iptablesMode),

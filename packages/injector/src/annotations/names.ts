@@ -20,6 +20,11 @@ export const BETA_PREFIX: string = 'config.beta.linkerd.io/';
 /** Span attributes; the rest of the key is the attribute's name. */
 export const TELEMETRY_PREFIX: string = 'resource.opentelemetry.io/';
 
+/** On a pod or its namespace: `true` keeps tap off. */
+export const DISABLE_TAP_ANNOTATION: string = 'viz.linkerd.io/disable-tap';
+/** On a pod: its proxy has been told who may tap it. */
+export const TAP_ENABLED_ANNOTATION: string = 'viz.linkerd.io/tap-enabled';
+
 export const OPAQUE_PORTS_ANNOTATION: string = `${CONFIG_PREFIX}opaque-ports`;
 export const ADDITIONAL_ENV_ANNOTATION: string = `${CONFIG_PREFIX}proxy-additional-env`;
 export const WAIT_BEFORE_EXIT_ANNOTATION: string = `${ALPHA_PREFIX}proxy-wait-before-exit-seconds`;

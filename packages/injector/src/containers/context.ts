@@ -21,6 +21,8 @@ export interface ContainerContext {
   /** Ports whose policy the proxy fetches at once, `80,8080`. */
   readonly inboundPorts: string;
   readonly isIngress: boolean;
+  /** The proxy is told who may tap it. */
+  readonly isTapped: boolean;
   /** Of the first container, if it has any. */
   readonly capabilities: Capabilities | undefined;
   /** The pod's mount of its service account token, if there is one. */

@@ -11,6 +11,8 @@ export const IDENTITY_DIRECTORY: string = '/var/run/linkerd/identity/end-entity'
 /** Mount of the projected token. */
 export const TOKEN_DIRECTORY: string = '/var/run/secrets/tokens';
 export const TOKEN_NAME: string = 'linkerd-identity-token';
+/** Service account whose identity may tap (values `tap.enabled`). */
+const TAP_ACCOUNT = 'weft-tap';
 /** Mount of the pod's labels, with tracing. */
 export const PODINFO_DIRECTORY: string = '/var/run/linkerd/podinfo';
 export const PROXY_CONTAINER_NAME: string = 'linkerd-proxy';
@@ -56,6 +58,7 @@ export function proxyEnvironment(context: ContainerContext): readonly EnvValue[]
     ...given('SHUTDOWN_GRACE_PERIOD', proxy.shutdownGracePeriod),
     ...proxy.additionalEnv,
     ...proxy.experimentalEnv,
+    ...tapVariables(context),
   ];
 }
 
@@ -145,6 +148,12 @@ function traceVariables({ values, controlPlaneNamespace }: ContainerContext): re
     variable('TRACE_SERVICE_NAME', traceServiceName),
     ...given('TRACE_EXTRA_ATTRIBUTES', attributes.join('')),
   ];
+}
+
+/** Last, as the reference's tap injector appends it. */
+function tapVariables({ values, controlPlaneNamespace, isTapped }: ContainerContext): readonly EnvValue[] {
+  if (!isTapped) return [];
+  return [variable('TAP_SVC_NAME', identityName(TAP_ACCOUNT, controlPlaneNamespace, controlPlaneNamespace, values.identityTrustDomain))];
 }
 
 function identityVariables({ values, controlPlaneNamespace, trustAnchors }: ContainerContext): readonly EnvValue[] {
