@@ -26,9 +26,9 @@ class Connecting implements PendingConnection {
   constructor(options: ConnectOptions, callbacks: ConnectCallbacks) {
     this.options = options;
     this.callbacks = callbacks;
+    const target = options.unixPath === undefined ? { host: options.host, port: options.port } : { path: options.unixPath };
     this.socket = connectSocket({
-      host: options.host,
-      port: options.port,
+      ...target,
       ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }),
       allowHalfOpen: true,
       autoSelectFamily: false,

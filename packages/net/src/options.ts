@@ -42,6 +42,8 @@ export interface ConnectOptions {
   /** An IP address, never a name. */
   readonly host: string;
   readonly port: number;
+  /** A Unix socket: then address and port are only what the stream gives as its peer. */
+  readonly unixPath?: string;
   /** From the call to the established connection. */
   readonly timeoutMs: number;
   readonly keepAliveMs?: number;

@@ -21,7 +21,6 @@ import { AdminServer } from './admin/admin-server.ts';
 import { Profiler } from './admin/profiler.ts';
 import { GrpcDiscovery } from './discovery/grpc-discovery.ts';
 import type { ControlAddress, DirectionConfig, ProxyConfig, ServerHttp2Config } from './config/types.ts';
-import { ConfigError } from './config/values.ts';
 import { CONNECT_WAIT_MS, GrpcChannel } from './control/grpc-client.ts';
 import { resolveControlAddress } from './control/resolve.ts';
 import { Admission } from './admission.ts';
@@ -53,7 +52,8 @@ import { TlsLog } from './tcp/tls-log.ts';
 const MAX_INTERNAL_ERRORS = 10;
 const INTERNAL_ERROR_WINDOW_MS = 60_000;
 
-const SPIRE_VARIABLE = 'LINKERD2_PROXY_IDENTITY_SPIRE_WORKLOAD_API_ADDRESS';
+/** Stands for the workload API, which is on a Unix socket, in addresses and metrics. */
+const WORKLOAD_API: ControlAddress = { host: '127.0.0.1', port: 0, identity: undefined };
 
 /** Wait for the answer to a PING where only the interval is configured (the reference's library default). */
 const DEFAULT_KEEP_ALIVE_TIMEOUT_MS = 20_000;
@@ -174,9 +174,10 @@ export class Proxy {
   }
 
   private startIdentity(): void {
-    const { identityService } = this.options.config;
-    if (identityService === undefined) throw new ConfigError(SPIRE_VARIABLE, 'SPIFFE workload APIs are not built yet');
-    this.identity.start(this.channel(identityService, 'identity'));
+    const { identityService, spire } = this.options.config;
+    const channel = spire === undefined ? undefined : this.channel(WORKLOAD_API, 'identity', spire.socketPath);
+    if (channel !== undefined) this.identity.startSpire(channel);
+    else if (identityService !== undefined) this.identity.start(this.channel(identityService, 'identity'));
   }
 
   /** Whether the proxy serves traffic. Never reverts (§2.6). */
@@ -215,7 +216,7 @@ export class Proxy {
     this.onStopped = callback;
   }
 
-  private channel(address: ControlAddress, name: string): GrpcChannel {
+  private channel(address: ControlAddress, name: string, unixPath?: string): GrpcChannel {
     const { config, log } = this.options;
     // Inside the own pod the app-side settings of the inbound direction apply (§5.1).
     const direction: DirectionConfig = address.identity === undefined ? config.inbound : config.outbound;
@@ -225,6 +226,7 @@ export class Proxy {
     }
     const channel = new GrpcChannel({
       address,
+      unixPath,
       identity: this.identity,
       clock: this.clock,
       backoff: direction.connectBackoff,

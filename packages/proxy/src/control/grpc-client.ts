@@ -61,11 +61,13 @@ export interface GrpcCaller {
    */
   suspect(): void;
   /** Starts a call with one request message. */
-  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata?: FieldList): GrpcCall;
+  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata?: readonly string[]): GrpcCall;
 }
 
 export interface GrpcChannelDeps {
   readonly address: ControlAddress;
+  /** Dialled instead of the address, which is a loopback one then. */
+  readonly unixPath?: string | undefined;
   readonly identity: LocalIdentity;
   readonly clock: Clock;
   readonly backoff: Backoff;
@@ -84,7 +86,7 @@ export interface GrpcChannelDeps {
 interface Pending {
   readonly path: string;
   readonly request: Uint8Array;
-  readonly metadata: FieldList;
+  readonly metadata: readonly string[];
   readonly sink: GrpcCallSink;
   isCancelled: boolean;
   stream: CallStream | undefined;
@@ -128,7 +130,7 @@ export class GrpcChannel implements GrpcCaller {
     connection.retire();
   }
 
-  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: FieldList = []): GrpcCall {
+  call(path: string, request: Uint8Array, sink: GrpcCallSink, metadata: readonly string[] = []): GrpcCall {
     const pending: Pending = {
       path,
       request,
@@ -215,6 +217,7 @@ export class GrpcChannel implements GrpcCaller {
       {
         host: address.ip,
         port: address.port,
+        ...(deps.unixPath === undefined ? {} : { unixPath: deps.unixPath }),
         timeoutMs: deps.connectTimeoutMs,
         ...(deps.keepAliveMs === undefined ? {} : { keepAliveMs: deps.keepAliveMs }),
         ...(deps.userTimeoutMs === undefined ? {} : { userTimeoutMs: deps.userTimeoutMs }),

@@ -16,6 +16,8 @@ export interface WatchStreamOptions {
   readonly channel: GrpcCaller;
   readonly path: string;
   readonly request: Uint8Array;
+  /** Names and values in turn; default none. */
+  readonly metadata?: readonly string[];
   readonly limits: ControlStreamLimits;
   readonly backoff: Backoff;
   readonly clock: Clock;
@@ -49,18 +51,23 @@ export class WatchStream {
   }
 
   private open(): void {
-    const { channel, path, request, limits, clock } = this.options;
+    const { channel, path, request, limits, clock, metadata } = this.options;
     this.messages = 0;
     this.openedMs = clock.now();
-    this.call = channel.call(path, request, {
-      onMessage: (message) => {
-        this.messages += 1;
-        this.backoff.reset();
-        this.armIdle(limits.idleTimeoutMs);
-        this.options.onMessage(message, this.messages === 1);
+    this.call = channel.call(
+      path,
+      request,
+      {
+        onMessage: (message) => {
+          this.messages += 1;
+          this.backoff.reset();
+          this.armIdle(limits.idleTimeoutMs);
+          this.options.onMessage(message, this.messages === 1);
+        },
+        onEnd: (status, message) => this.ended(status, message),
       },
-      onEnd: (status, message) => this.ended(status, message),
-    });
+      metadata,
+    );
     this.armIdle(limits.initialTimeoutMs);
     if (limits.lifetimeMs !== undefined) {
       this.cancelLifetime = clock.after(limits.lifetimeMs, () => {

@@ -18,6 +18,7 @@ import type { Clock } from '../runtime.ts';
 import { CertifyClient, type IssuedCertificate } from './certify-client.ts';
 import { IdentityMetrics } from './identity-metrics.ts';
 import { readSavedAnchors, saveAnchors } from './saved-anchors.ts';
+import { SpireClient } from './spire-client.ts';
 import { TrustAnchors } from './trust-anchors.ts';
 import { TrustBundleWatch } from './trust-bundle-watch.ts';
 import type { LocalIdentity, TlsContexts } from './types.ts';
@@ -58,6 +59,7 @@ export class IdentityManager implements LocalIdentity {
   private readonly metrics: IdentityMetrics;
   private readonly certifier: CertifyClient;
   private readonly bundleWatch: TrustBundleWatch;
+  private spire: SpireClient | undefined = undefined;
   private channel: GrpcCaller | undefined = undefined;
   private installed: InstalledCertificate | undefined = undefined;
   private isCertifying = false;
@@ -91,8 +93,9 @@ export class IdentityManager implements LocalIdentity {
     });
   }
 
-  /** Prepares key, CSR and token file, or throws ConfigError. Call before `start`. */
+  /** Prepares key, CSR and token file, or throws ConfigError. Call before `start`. A workload API needs none of them. */
   async bootstrap(): Promise<void> {
+    if (this.deps.config.spire !== undefined) return;
     await this.certifier.bootstrap();
     const saved = await readSavedAnchors(this.deps.config);
     // A container that restarts still has the anchors of its pod's first day in the environment: those that were learned since stand beside them until
@@ -107,6 +110,23 @@ export class IdentityManager implements LocalIdentity {
     this.certify();
   }
 
+  /** Takes certificates as a SPIFFE workload API sends them (§3.3). */
+  startSpire(channel: GrpcCaller): void {
+    const { config, clock } = this.deps;
+    if (config.spire === undefined) throw new Error('no workload API is configured');
+    this.warnWhileWaiting();
+    this.spire = new SpireClient({
+      spiffeId: this.name,
+      backoff: config.spire.backoff,
+      clock,
+      onResult: (result) => {
+        const flaw = typeof result === 'string' ? result : this.install(result);
+        if (flaw !== undefined) this.failed(flaw);
+      },
+    });
+    this.spire.start(channel);
+  }
+
   /** Calls back once there is a certificate. */
   whenReady(callback: () => void): void {
     if (this.tls !== undefined) callback();
@@ -118,6 +138,7 @@ export class IdentityManager implements LocalIdentity {
     this.cancelWarning?.();
     this.anchors.close();
     this.bundleWatch.close();
+    this.spire?.close();
   }
 
   private warnWhileWaiting(): void {
@@ -236,7 +257,9 @@ export class IdentityManager implements LocalIdentity {
     this.schedule(deps.config.identityMinRefreshMs);
   }
 
+  /** A workload API sends the next certificate by itself. */
   private schedule(ms: number): void {
+    if (this.channel === undefined) return;
     this.cancelTimer?.();
     this.cancelTimer = this.deps.clock.after(ms, () => this.certify());
   }
