@@ -187,7 +187,7 @@ describe('names that only a proxy may say', () => {
     'forwarded: for=1.2.3.4',
   ].join('\r\n');
 
-  it('[PROTO-14] bad-inputs 17: a client without identity cannot claim one', async () => {
+  it('[PROTO-16] bad-inputs 17: a client without identity cannot claim one', async () => {
     for (const send of [fromOutside, fromInside]) {
       const outcome = await send({ text: `GET /x HTTP/1.1\r\nhost: a\r\n${CLAIMS}\r\n\r\n` });
       expect(statuses(textOf(outcome))).toEqual([200]);
@@ -198,7 +198,7 @@ describe('names that only a proxy may say', () => {
     await expectUnharmed(world);
   });
 
-  it('[PROTO-14] bad-inputs 17: l5d-dst-override does not change where a request goes', async () => {
+  it('[PROTO-16] bad-inputs 17: l5d-dst-override does not change where a request goes', async () => {
     for (const send of [fromOutside, fromInside]) {
       const outcome = await send({ text: 'GET /x HTTP/1.1\r\nhost: a\r\nl5d-dst-override: evil.rig.svc.cluster.local:80\r\n\r\n' });
       expect(statuses(textOf(outcome))).toEqual([200]);

@@ -90,16 +90,19 @@ describe.each(WAYS)('a slow client of the $way proxy', (way) => {
     expect((await seen(world)).map(({ bodyBytes }) => bodyBytes)).toEqual([10]);
   });
 
-  it('[PROTO-02] bad-inputs 8: who connects and says nothing is taken for opaque at the detection deadline, and costs nothing', async () => {
+  it('[PROTO-02] bad-inputs 8: who connects and says nothing is decided on at the detection deadline', async () => {
     const outcome = await run(way, HTTP1_PORT, [{ pauseMs: 1500 }, { text: OPEN }]);
-    // Forwarded as bytes: the application itself answers, or closes.
-    expect(statuses(textOf(outcome)).every((status) => status === 200)).toBe(true);
-    const name = `${way.way}_tcp_detect_http_results_total`;
-    expect(await metric(world, way.side, name, 'result="read_timeout"')).toBeGreaterThan(0);
+    // Inbound TLS is looked for first, and silence closes; outbound the connection goes on as bytes, and the application answers.
+    const silent =
+      way.side === 'server'
+        ? await metric(world, 'server', 'inbound_tcp_errors_total', 'error="tls detection timeout"')
+        : await metric(world, 'client', 'outbound_tcp_detect_http_results_total', 'result="read_timeout"');
+    expect(silent).toBeGreaterThan(0);
+    expect(outcome.end).toBe(way.side === 'server' ? 'closed' : 'open');
     await expectUnharmed(world);
   });
 
-  it('[PROTO-22] bad-inputs 20: a client that stops reading a response of 1 GB holds the application back, not memory', async () => {
+  it('bad-inputs 20: a client that stops reading a response of 1 GB holds the application back, not memory', async () => {
     const outcome = await run(way, HTTP1_PORT, [
       { text: `GET /large/${GIB} HTTP/1.1\r\nhost: a\r\n\r\n`, awaitBytes: 1, reading: 'stop', pauseMs: 1500, close: 'rst' },
     ]);
@@ -107,7 +110,7 @@ describe.each(WAYS)('a slow client of the $way proxy', (way) => {
     await expectUnharmed(world);
   });
 
-  it('[PROTO-22] bad-inputs 20: an application that does not read an upload holds the client back, not memory', async () => {
+  it('bad-inputs 20: an application that does not read an upload holds the client back, not memory', async () => {
     const outcome = await run(
       way,
       HTTP1_PORT,

@@ -192,5 +192,6 @@ describe('a malformed request', () => {
 
   it('leaves no trace', async () => {
     await expectUnharmed(world);
+    expect(world.rig.isAlive('server')).toBe(true);
   });
 });

@@ -62,7 +62,9 @@ const BOTH = [{ side: 'inbound' as const }, { side: 'outbound' as const }];
 
 describe.each(BOTH)('at the $side proxy', (options) => {
   it('[PROTO-08] bad-inputs 9: rapid reset (CVE-2023-44487)', async () => {
-    await expectCalm([hello(), ...streams(5000, (id) => [headersFrame(id, GET, END), rstStreamFrame(id, 8)])], options);
+    expect(
+      (await expectCalm([hello(), ...streams(5000, (id) => [headersFrame(id, GET, END), rstStreamFrame(id, 8)])], options)).goaway,
+    ).toBe(CALM);
     await seen(world);
   });
 
@@ -150,16 +152,21 @@ describe.each(BOTH)('at the $side proxy', (options) => {
     ['PRIORITY', priorityFrame(1), 150_000],
     ['unknown frames', frame(200, 0, 0, Buffer.alloc(8)), 150_000],
   ])('[PROTO-08] bad-inputs 13: %s', async (_name, bytes, count) => {
-    await expectCalm(
-      [hello(), { ...frames(Buffer.concat(Array.from({ length: 1000 }, () => bytes))), repeat: Math.ceil(count / 1000) }],
-      options,
-    );
+    expect(
+      (
+        await expectCalm(
+          [hello(), { ...frames(Buffer.concat(Array.from({ length: 1000 }, () => bytes))), repeat: Math.ceil(count / 1000) }],
+          options,
+        )
+      ).goaway,
+    ).toBe(CALM);
   });
 
   it('[PROTO-08] bad-inputs 13: PINGs whose answers nobody reads', async () => {
     const step = frames(Buffer.concat(Array.from({ length: 1000 }, () => pingFrame('0000000000000001'))));
     await attackH2(world, [hello(), { reading: 'stop' }, { ...step, repeat: 150 }, { pauseMs: 200, close: 'rst' }], options);
     await expectUnharmed(world);
+    expect(await metric(world, options.side === 'inbound' ? 'server' : 'client', 'weft_internal_errors_total')).toBe(0);
   });
 
   it.each<[string, object]>([
@@ -167,7 +174,7 @@ describe.each(BOTH)('at the $side proxy', (options) => {
     ['of padding alone', { padding: 255 }],
   ])('[PROTO-08] bad-inputs 13: empty DATA %s', async (_name, padding) => {
     const data = Buffer.concat(Array.from({ length: 100 }, () => dataFrame(1, '', padding)));
-    await expectCalm([hello(), frames(headersFrame(1, POST)), { ...frames(data), repeat: 20 }], options);
+    expect((await expectCalm([hello(), frames(headersFrame(1, POST)), { ...frames(data), repeat: 20 }], options)).goaway).toBe(CALM);
     await seen(world);
   });
 
@@ -227,6 +234,7 @@ describe.each(BOTH)('at the $side proxy', (options) => {
     });
     await seen(world);
     await expectUnharmed(world);
+    expect(await metric(world, options.side === 'inbound' ? 'server' : 'client', 'weft_internal_errors_total')).toBe(0);
   });
 
   it('[PROTO-08] bad-inputs 15: RST_STREAM together with GOAWAY, again and again, leaves nothing (CVE-2023-35945)', async () => {

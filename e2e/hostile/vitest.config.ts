@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { defineConfig } from 'vitest/config';
 
-// One file at a time: each has two proxies of its own and loads them as far as it can.
+// Two files at a time: each has two proxies of its own, and much of a test is waiting.
 export default defineConfig({
   resolve: { conditions: ['weft-source'] },
   ssr: { resolve: { conditions: ['weft-source'], externalConditions: ['weft-source'] } },
@@ -11,6 +11,6 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',
-    fileParallelism: false,
+    maxWorkers: 2,
   },
 });

@@ -5,6 +5,8 @@
  */
 import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
+import { Duplex } from 'node:stream';
+import { connect as connectTls } from 'node:tls';
 
 /** One thing to do on the connection. */
 export interface Step {
@@ -34,6 +36,17 @@ export interface Attack {
   readonly quietMs?: number;
   /** The longest wait for an end. Default 10,000. */
   readonly maxMs?: number;
+  /** The steps go on inside TLS. */
+  readonly tls?: TlsSettings;
+}
+
+export interface TlsSettings {
+  readonly sni: string;
+  readonly alpn?: string;
+  /** PEM of a key and its certificates. */
+  readonly key?: string;
+  readonly cert?: string;
+  readonly ca: string;
 }
 
 export interface Outcome {
@@ -56,8 +69,8 @@ class Watched {
   private readonly chunks: Buffer[] = [];
   private wake: () => void = () => {};
 
-  constructor(host: string, port: number) {
-    this.socket = connectTcp({ host, port, noDelay: true, allowHalfOpen: true });
+  constructor(socket: Socket) {
+    this.socket = socket;
     this.socket.on('data', (chunk: Buffer) => {
       if (this.receivedBytes < MAX_KEPT_BYTES) this.chunks.push(chunk);
       this.receivedBytes += chunk.length;
@@ -100,9 +113,39 @@ class Watched {
   }
 }
 
+function tcp(host: string, port: number): Socket {
+  return connectTcp({ host, port, noDelay: true, allowHalfOpen: true });
+}
+
+function inTls(host: string, port: number, { sni, alpn, key, cert, ca }: TlsSettings): Socket {
+  return connectTls({
+    socket: tcp(host, port),
+    servername: sni,
+    ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
+    ...(key === undefined ? {} : { key, cert }),
+    ca,
+    minVersion: 'TLSv1.3',
+    checkServerIdentity: () => undefined,
+  });
+}
+
+/** The first flight of a client that asks for `sni`, as base64. */
+export async function clientHello(sni: string): Promise<string> {
+  return new Promise((resolve) => {
+    const transport = new Duplex({
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => {
+        resolve(chunk.toString('base64'));
+        done();
+      },
+    });
+    connectTls({ socket: transport, servername: sni, rejectUnauthorized: false }).on('error', () => {});
+  });
+}
+
 /** Runs the steps on a new connection. */
-export async function attack({ host, port, steps, quietMs = 300, maxMs = 10_000 }: Attack): Promise<Outcome> {
-  const peer = new Watched(host, port);
+export async function attack({ host, port, steps, quietMs = 300, maxMs = 10_000, tls }: Attack): Promise<Outcome> {
+  const peer = new Watched(tls === undefined ? tcp(host, port) : inTls(host, port, tls));
   const { socket } = peer;
   const deadlineMs = Date.now() + maxMs;
   const isOver = (): boolean => peer.end !== undefined || Date.now() > deadlineMs;
@@ -185,7 +228,7 @@ export async function askBystanders(): Promise<string[]> {
 const ASK_TIMEOUT_MS = 8000;
 
 function http1Bystander(host: string, port: number): Bystander {
-  const peer = new Watched(host, port);
+  const peer = new Watched(tcp(host, port));
   return {
     ask: async () => {
       peer.forget();

@@ -16,7 +16,10 @@ const LARGEST_BYTES: number = 1 << MAX_CLASS_BITS;
 
 /** Limits of a pool. */
 export interface BufferPoolOptions {
-  /** Free buffers kept at most, in bytes. Default 4 MiB. */
+  /**
+   * Free buffers kept at most, in bytes; what is above becomes garbage, which V8 collects late as it is outside its heap. So this is as much as a
+   * busy proxy borrows, and the sweep is what gives memory back. Default 16 MiB.
+   */
   readonly maxRetainedBytes?: number;
   /** How often unused buffers are dropped. Default 5,000 ms. */
   readonly sweepMs?: number;
@@ -40,7 +43,7 @@ export class BufferPool implements BufferSource {
   private missesTotal = 0;
 
   constructor(options: BufferPoolOptions = {}) {
-    this.maxRetainedBytes = options.maxRetainedBytes ?? 4 * 1024 * 1024;
+    this.maxRetainedBytes = options.maxRetainedBytes ?? 16 * 1024 * 1024;
     this.sweepMs = options.sweepMs ?? 5_000;
     for (let bits = MIN_CLASS_BITS; bits <= MAX_CLASS_BITS; bits++) this.classes.push({ free: [], leastFree: 0 });
   }

@@ -11,6 +11,9 @@ export const netConfig: { -readonly [Name in keyof NetConfig]: NetConfig[Name] }
   maxHandshakeStartsPerTurn: 4,
   handshakeTimeoutMs: 10_000,
   writeHighWaterBytes: 256 * 1024,
+  writeBudgetBytes: Number.POSITIVE_INFINITY,
+  // As large as one read of libuv can usefully be.
+  readBufferBytes: 65_536,
   onInternalError: () => {},
 };
 
@@ -36,6 +39,16 @@ export const netCounters: NetCounters = {
   openStreams: 0,
   internalErrorsTotal: new Map(),
 };
+
+/** A stream that could hold less than this would write more often than it is worth. */
+const MIN_HIGH_WATER_BYTES = 16 * 1024;
+
+/** Above this much in flight a stream is blocked: its own limit, or its share of the budget. */
+export function writeHighWater(): number {
+  const { writeHighWaterBytes, writeBudgetBytes } = netConfig;
+  if (writeBudgetBytes === Number.POSITIVE_INFINITY) return writeHighWaterBytes;
+  return Math.min(writeHighWaterBytes, Math.max(MIN_HIGH_WATER_BYTES, writeBudgetBytes / netCounters.openStreams));
+}
 
 /** Counts and reports a throw at a boundary. Never throws itself. */
 export function reportInternalError(where: string, error: unknown): void {

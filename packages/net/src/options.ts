@@ -130,6 +130,10 @@ export interface NetConfig {
   readonly handshakeTimeoutMs: number;
   /** A stream with more than this in flight is `isBlocked`. Default 256 KiB. */
   readonly writeHighWaterBytes: number;
+  /** What all streams together may have in flight: with very many, each is blocked sooner, though never below 16 KiB. Default Infinity. */
+  readonly writeBudgetBytes: number;
+  /** One read of a stream opened from now on takes at most this much, and so can overrun a limit by it. Default 64 KiB. */
+  readonly readBufferBytes: number;
   /** A callback of ours or of a sink threw; that connection is already being destroyed. Must not throw. */
   readonly onInternalError: (where: string, error: unknown) => void;
 }

@@ -7,6 +7,7 @@ import { Buffer } from 'node:buffer';
 import { Socket } from 'node:net';
 import process from 'node:process';
 import { getSystemErrorName } from 'node:util';
+import { netConfig } from './config.ts';
 
 /** The fields of `socket._handle` that are used here. */
 export interface SocketHandle {
@@ -52,9 +53,8 @@ interface StreamBinding {
   readonly kLastWriteErr: number;
 }
 
-/** As large as one read of libuv can usefully be; consumers copy what they keep, so the whole thread shares it. */
-const READ_BUFFER_BYTES = 65_536;
-const readBuffer: Buffer = Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+/** Consumers copy what they keep, so the whole thread shares it. */
+let readBuffer: Buffer = Buffer.allocUnsafeSlow(netConfig.readBufferBytes);
 
 const OWNER: unique symbol = Symbol('weft.readOwner');
 
@@ -83,6 +83,7 @@ export function attachReader(socket: Socket, owner: ReadOwner): void {
   open[OWNER] = owner;
   socket.pause();
   if (driver.sharedReads && handle?.useUserBuffer !== undefined) {
+    if (readBuffer.length !== netConfig.readBufferBytes) readBuffer = Buffer.allocUnsafeSlow(netConfig.readBufferBytes);
     open[bufferSymbol as symbol] = readBuffer;
     open[callbackSymbol as symbol] = receive;
     handle.useUserBuffer(readBuffer);

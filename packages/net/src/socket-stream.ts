@@ -11,7 +11,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { ByteWriter } from '@weft/bytes';
 import { bufferPool } from './buffer-pool.ts';
-import { netConfig, netCounters, reportInternalError } from './config.ts';
+import { netCounters, reportInternalError, writeHighWater } from './config.ts';
 import { unmapped } from './socket-address.ts';
 import { attachReader, errorCodeOf, handleOf, startReading, startWrite, stopReading } from './socket-driver.ts';
 import { scheduleFlush } from './turn-flush.ts';
@@ -76,7 +76,7 @@ export class SocketStream implements ByteStream {
   }
 
   get isBlocked(): boolean {
-    const isBlocked = this.inFlightBytes + this.out.length > netConfig.writeHighWaterBytes;
+    const isBlocked = this.inFlightBytes + this.out.length > writeHighWater();
     // Whoever has seen it waits for `onDrain`, also if the write in flight completes before the next flush.
     if (isBlocked) this.needsDrain = true;
     return isBlocked;

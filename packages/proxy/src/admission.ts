@@ -18,7 +18,11 @@ export class Admission {
 
   /** Takes a place; false where there is none. */
   enter(): boolean {
-    if (this.inFlight >= this.maxInFlight || this.budget.isExhausted()) return false;
+    if (this.inFlight >= this.maxInFlight) return false;
+    if (this.budget.isExhausted()) {
+      this.budget.shedRequests += 1;
+      return false;
+    }
     this.inFlight += 1;
     return true;
   }

@@ -15,7 +15,7 @@ import {
   netCounters,
   poolStats,
 } from '@weft/net';
-import type { H2Options } from '@weft/http2';
+import { DEFAULT_H2_LIMITS, type H2Options } from '@weft/http2';
 import { type Logger, MetricRegistry, processMetrics } from '@weft/telemetry';
 import { AdminServer } from './admin/admin-server.ts';
 import { Profiler } from './admin/profiler.ts';
@@ -27,7 +27,8 @@ import { Admission } from './admission.ts';
 import { DrainSet } from './drain.ts';
 import { configureHttp } from './http/limits.ts';
 import type { H2ServerOptions } from './http/h2-server.ts';
-import { MemoryBudget, readMemoryLimit, readPrivateBytes } from './memory-budget.ts';
+import { CgroupMemory, readPrivateBytes } from './cgroup-memory.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { HeldConnections } from './held-connections.ts';
 import { IdentityManager } from './identity/identity-manager.ts';
 import { Gateway } from './inbound/gateway.ts';
@@ -113,7 +114,7 @@ export class Proxy {
         return () => handle.cancel();
       },
     };
-    this.budget = new MemoryBudget({ limitBytes: readMemoryLimit(), now: this.clock.now, readPrivateBytes });
+    this.budget = createBudget(this.clock);
     this.inboundAdmission = new Admission(config.inbound.maxInFlight, this.budget);
     this.outboundAdmission = new Admission(config.outbound.maxInFlight, this.budget);
     this.registry = new MetricRegistry({ retainIdleMs: config.metricsRetainIdleMs });
@@ -259,7 +260,9 @@ export class Proxy {
 
   /** Settings of connections accepted from now on; close to the memory limit their windows are the smallest that RFC 9113 allows to announce at once. */
   private serverOptions(config: ServerHttp2Config): () => H2ServerOptions {
+    const maxOpenHeadBytes = Math.min(DEFAULT_H2_LIMITS.maxOpenHeadBytes, this.budget.limitBytes * OPEN_HEAD_RATIO);
     const codec: Partial<H2Options> = {
+      limits: { maxOpenHeadBytes },
       ...(config.initialStreamWindowBytes === undefined ? {} : { initialStreamWindowBytes: config.initialStreamWindowBytes }),
       ...(config.initialConnectionWindowBytes === undefined ? {} : { initialConnectionWindowBytes: config.initialConnectionWindowBytes }),
       ...(config.maxConcurrentStreams === undefined ? {} : { maxConcurrentStreams: config.maxConcurrentStreams }),
@@ -406,6 +409,11 @@ export class Proxy {
         ...(direction.acceptUserTimeoutMs === undefined ? {} : { userTimeoutMs: direction.acceptUserTimeoutMs }),
         onConnection: (stream, origDst) => {
           // Bound early, served only with a certificate (§2.1): until then a connection waits in its own buffers.
+          if (this.budget.isExhausted()) {
+            this.budget.shedConnections += 1;
+            stream.destroy({ reset: true });
+            return;
+          }
           if (this.identity.tls !== undefined) accept(stream, origDst as SocketAddress);
           else this.held.hold(stream, () => accept(stream, origDst as SocketAddress));
         },
@@ -472,6 +480,9 @@ export class Proxy {
     }));
     for (const { series, read } of this.netGauges) series.value = read();
   }
+    const shed = this.registry.counter('weft_memory_shed_total', 'Refused because memory was short, by kind');
+    shed.get({ kind: 'request' }).value = this.budget.shedRequests;
+    shed.get({ kind: 'connection' }).value = this.budget.shedConnections;
 
   private loadGauges(): typeof NET_GAUGES {
     const { budget, inboundAdmission, outboundAdmission } = this;
@@ -502,5 +513,33 @@ const NET_GAUGES: readonly (readonly [string, string, () => number])[] = [
 ];
 
 function sameAddress(a: ControlAddress, b: ControlAddress): boolean {
+/** Of the memory limit: socket output that may wait in all connections together, and while memory is short. */
+const WRITE_BUDGET_RATIO = 0.2;
+const TIGHT_WRITE_BUDGET_RATIO = 0.02;
+/** Of the memory limit: request heads that the streams of one HTTP/2 connection may hold. */
+const OPEN_HEAD_RATIO = 1 / 64;
+/** Below this limit one read takes less at a time: hundreds of connections that each overrun their share by one read would fill it. */
+const SMALL_LIMIT_BYTES = 160 * 1024 * 1024;
+const SMALL_READ_BYTES = 16 * 1024;
+
+function createBudget(clock: Clock): MemoryBudget {
+  const cgroup = CgroupMemory.find();
+  const collectGarbage = globalThis.gc;
+  const limitBytes = cgroup?.limitBytes ?? Number.POSITIVE_INFINITY;
+  configureNet({
+    writeBudgetBytes: limitBytes * WRITE_BUDGET_RATIO,
+    ...(limitBytes < SMALL_LIMIT_BYTES ? { readBufferBytes: SMALL_READ_BYTES } : {}),
+  });
+  return new MemoryBudget({
+    limitBytes,
+    now: clock.now,
+    after: clock.after,
+    // The kernel's count has more in it, and other processes where the limit is of several.
+    readPrivateBytes: () => Math.max(readPrivateBytes(), cgroup?.usedBytes() ?? 0),
+    onTight: (isTight) => configureNet({ writeBudgetBytes: limitBytes * (isTight ? TIGHT_WRITE_BUDGET_RATIO : WRITE_BUDGET_RATIO) }),
+    ...(collectGarbage === undefined ? {} : { collect: () => collectGarbage({ type: 'major', execution: 'sync', flavor: 'last-resort' }) }),
+  });
+}
+
   return a.host === b.host && a.port === b.port && a.identity === b.identity;
 }

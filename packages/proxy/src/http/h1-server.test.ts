@@ -425,7 +425,7 @@ describe('an HTTP/1 server connection', () => {
     });
   });
 
-  it('[PROTO-14] takes no word of a client that only proxies say', () => {
+  it('[PROTO-16] takes no word of a client that only proxies say', () => {
     const { handler, send } = open();
     send('GET / HTTP/1.1\r\nhost: svc\r\nL5d-Orig-Proto: HTTP/1.0; absolute-form\r\nx: y\r\n\r\n');
     expect(handler.last.head.fields).toEqual(['host', 'svc', 'x', 'y']);

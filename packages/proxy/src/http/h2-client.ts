@@ -63,8 +63,13 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
     stream.schedule();
   }
 
+  /** The peer does not take what was written: heads of further requests would only pile up. `onCapacity` comes when it does. */
+  get isCongested(): boolean {
+    return !this.isRetired && this.stream.isBlocked;
+  }
+
   get canRequest(): boolean {
-    if (this.isRetired || !this.codec.canRequest) return false;
+    if (this.isRetired || !this.codec.canRequest || this.stream.isBlocked) return false;
     return this.hasSettings || this.codec.activeStreams < this.owner.assumedMaxStreams;
   }
 
@@ -115,6 +120,7 @@ export class H2ClientConnection implements ByteStreamSink, H2ConnectionSink, Kee
 
   onDrain(): void {
     this.codec.isBlocked = false;
+    if (!this.isRetired) this.owner.onCapacity(this);
     this.stream.schedule();
   }
 

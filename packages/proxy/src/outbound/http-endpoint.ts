@@ -139,7 +139,7 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
       }
       this.pendingConnects.clear();
     }
-    for (const exchange of waiting) exchange.onResponseFail(GONE);
+    for (const exchange of waiting) exchange.onResponseFail(ENDPOINT_REMOVED);
   }
 
   // ---- HTTP/2
@@ -179,7 +179,12 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
       return;
     }
     this.waiting.push(exchange);
-    if (this.h2Connections.length < MAX_H2_CONNECTIONS) this.connectH2();
+    if (this.wantsMoreConnections()) this.connectH2();
+  }
+
+  /** Another connection helps against the peer's limit of streams, not against a peer that does not read. */
+  private wantsMoreConnections(): boolean {
+    return this.h2Connections.length < MAX_H2_CONNECTIONS && !this.h2Connections.some((connection) => connection.isCongested);
   }
 
   /** Drops requests that have given up waiting. */
@@ -202,7 +207,7 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
         if (stream !== undefined) break;
       }
       if (stream === undefined) {
-        if (this.h2Connections.length < MAX_H2_CONNECTIONS) this.connectH2();
+        if (this.wantsMoreConnections()) this.connectH2();
         return;
       }
       this.waiting.shift();
@@ -333,7 +338,8 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   }
 }
 
-const GONE: ClientFailure = { kind: 'closed', message: 'endpoint was removed', h2Code: 0, isUnprocessed: true };
+/** Discovery has taken the endpoint back; the request has not been anywhere. */
+export const ENDPOINT_REMOVED: ClientFailure = { kind: 'closed', message: 'endpoint was removed', h2Code: 0, isUnprocessed: true };
 
 /** A connect that failed never reached the application. */
 function connectFailure(code: string, message: string): ClientFailure {
