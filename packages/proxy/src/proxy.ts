@@ -203,10 +203,10 @@ export class Proxy {
         resolve();
       });
     });
+    await this.observing?.close();
     this.onStopped?.();
     this.identity.close();
     this.discovery?.close();
-    this.observing?.close();
     for (const channel of this.channels) channel.close();
     this.admin?.close();
     this.adminListener?.close();

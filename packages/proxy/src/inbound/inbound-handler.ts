@@ -178,6 +178,8 @@ export class InboundHandler implements HttpHandler {
   }
 
   private refusal(head: ProxyRequestHead, server: ServerStream, end: boolean): InboundExchange {
-    return new InboundExchange(head, server, end, this.exchangeDeps, this.client, undefined, undefined);
+    const exchange = new InboundExchange(head, server, end, this.exchangeDeps, this.client, undefined, undefined);
+    exchange.watch = this.deps.observe?.refused(head, 'inbound', this.exchangeDeps.target);
+    return exchange;
   }
 }

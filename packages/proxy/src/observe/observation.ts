@@ -37,6 +37,12 @@ export class Observation {
     return new Watch(taps, new OutboundFacts(head, connection, destination), traced);
   }
 
+  /** Looks at a request that will be refused before it has anywhere to go: taps do not show those, traces do. */
+  refused(head: ProxyRequestHead, direction: 'inbound' | 'outbound', destination: string): ExchangeWatch | undefined {
+    const traced = this.tracer?.begin(head, direction, destination);
+    return traced === undefined ? undefined : new Watch(undefined, undefined, traced);
+  }
+
   /** Looks at a request to the application. */
   inbound(facts: RequestFacts): ExchangeWatch | undefined {
     const traced = this.tracer?.begin(facts.head, 'inbound', facts.destination);

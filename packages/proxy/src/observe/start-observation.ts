@@ -36,7 +36,8 @@ export interface RunningObservation {
   readonly observation: Observation;
   /** Serves a connection to the control port; undefined = the port is not bound. */
   readonly acceptTap: ((stream: ByteStream) => void) | undefined;
-  close(): void;
+  /** Resolves when the last spans are taken, or after a second. */
+  close(): Promise<void>;
 }
 
 /** Undefined where neither is asked for. */
@@ -53,7 +54,10 @@ export async function startObservation(deps: ObservationDeps): Promise<RunningOb
     acceptTap: tap === undefined ? undefined : (stream) => tap.server.accept(stream),
     close: () => {
       tap?.server.close();
-      exporter?.close();
+      return new Promise((resolve) => {
+        if (exporter === undefined) resolve();
+        else exporter.close(resolve);
+      });
     },
   };
 }

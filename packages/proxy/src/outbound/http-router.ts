@@ -122,6 +122,7 @@ export class HttpRouter {
     const { exchange: deps, clock, admission } = this.deps;
     if (rule === undefined) {
       const exchange = new OutboundExchange(head, stream, end, deps, undefined);
+      exchange.watch = deps.observe?.refused(received, 'outbound', deps.logical);
       if (this.invalid !== undefined) exchange.rescue({ kind: 'unexpected', message: 'unexpected error' });
       else exchange.rescue({ kind: 'route-not-found', message: exchange.describe('no route', undefined) });
       return exchange;

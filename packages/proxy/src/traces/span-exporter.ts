@@ -23,6 +23,8 @@ export const MAX_BATCH_SPANS = 256;
 export const MAX_BATCH_BYTES: number = 512 * 1024;
 /** A batch goes out at the latest this long after its first span. */
 export const MAX_BATCH_AGE_MS = 10_000;
+/** A proxy that stops waits this long for its last spans to be taken. */
+export const FLUSH_ON_STOP_MS = 1000;
 /** An export without answer is given up. */
 export const EXPORT_TIMEOUT_MS = 10_000;
 
@@ -52,6 +54,8 @@ export class SpanExporter implements SpanSink {
   private cancelAge: (() => void) | undefined = undefined;
   private sending: { readonly call: GrpcCall; readonly cancelDeadline: () => void; readonly spans: number } | undefined = undefined;
   private isClosed = false;
+  /** Told once when nothing is on its way and nothing waits. */
+  private onIdle: (() => void) | undefined = undefined;
 
   constructor(deps: SpanExporterDeps) {
     this.deps = deps;
@@ -90,7 +94,11 @@ export class SpanExporter implements SpanSink {
       counter.value += spans.length;
       if (status !== 0) deps.log.debug('spans were not exported', { spans: spans.length, status, error: message });
       // What was gathered meanwhile is old enough if its timer has run out.
-      if (this.isFull || (this.gathered.length > 0 && this.cancelAge === undefined)) this.flush();
+      if (this.isFull || (this.gathered.length > 0 && (this.cancelAge === undefined || this.isClosed))) this.flush();
+      if (this.sending !== undefined) return;
+      const { onIdle } = this;
+      this.onIdle = undefined;
+      onIdle?.();
     };
     deps.metrics.streams.value += 1;
     deps.metrics.requests.value += 1;
@@ -103,11 +111,22 @@ export class SpanExporter implements SpanSink {
     else this.sending = { call, cancelDeadline, spans: spans.length };
   }
 
-  /** The last batch is sent on a best effort; nothing waits for it. */
-  close(): void {
+  /** Sends what there is; calls back when that is over, at the latest after FLUSH_ON_STOP_MS. */
+  close(onClosed: () => void): void {
     this.flush();
     this.isClosed = true;
-    this.cancelAge?.();
+    if (this.sending === undefined) {
+      onClosed();
+      return;
+    }
+    const cancel = this.deps.after(FLUSH_ON_STOP_MS, () => {
+      this.onIdle = undefined;
+      onClosed();
+    });
+    this.onIdle = () => {
+      cancel();
+      onClosed();
+    };
   }
 
   private get isFull(): boolean {

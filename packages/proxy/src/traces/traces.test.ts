@@ -25,6 +25,7 @@ afterEach(() => {
 });
 
 interface TracedMesh {
+  readonly pair: MeshPair;
   readonly port: number;
   readonly spans: EndedSpan[];
   readonly seen: http.IncomingHttpHeaders[];
@@ -54,7 +55,7 @@ async function tracedMesh(): Promise<TracedMesh> {
   pair.discovery.target('10.96.0.1:80').set(targetOf(outboundPolicyOf('detect', [{ backends: [balanceBackend('svc.test:80')] }])));
   pair.discovery.setEndpoints('svc.test:80', [endpoint]);
   pair.discovery.port(appPort).set(inboundPolicyOf('detect'));
-  return { port: pair.outboundPort, spans, seen };
+  return { pair, port: pair.outboundPort, spans, seen };
 }
 
 async function ask(port: number, path: string, headers: http.OutgoingHttpHeaders): Promise<number> {
@@ -131,6 +132,16 @@ describe('traces of two proxies', () => {
       spans.find(({ kind, attributes }) => kind === 'client' && attributes[0]?.[1] === 'inbound')?.spanId,
     );
     expect(seen[0]?.['traceparent']).toBeUndefined();
+  });
+});
+
+describe('a refused request', () => {
+  it('[TRC-01] has a server span with the refusal', async () => {
+    const { port, spans, pair } = await tracedMesh();
+    pair.discovery.target('10.96.0.1:80').set(targetOf(outboundPolicyOf('detect', [])));
+    expect(await ask(port, '/', { traceparent: `00-${TRACE}-${SPAN}-01` })).toBe(404);
+    expect(spans).toMatchObject([{ kind: 'server', parentId: SPAN }]);
+    expect(Object.fromEntries(spans[0]?.attributes ?? [])['http.response.status_code']).toBe(404);
   });
 });
 
@@ -253,6 +264,38 @@ describe('the exporter', () => {
     exporter.flush();
     channel.last.end(0);
     expect(exported.value).toBe(1);
+  });
+});
+
+describe('an exporter that is closed', () => {
+  it('sends what it has, and says when that is over', () => {
+    const { exporter, channel, exported, dropped } = exportWorld();
+    exporter.add(ENDED);
+    let isOver = false;
+    exporter.close(() => (isOver = true));
+    expect([channel.calls.length, isOver]).toEqual([1, false]);
+    channel.last.end(0);
+    expect([exported.value, isOver]).toEqual([1, true]);
+    exporter.add(ENDED);
+    expect(dropped.value).toBe(1);
+  });
+
+  it('does not wait for a collector that is away', () => {
+    const { exporter, channel, expire } = exportWorld();
+    exporter.add(ENDED);
+    exporter.flush();
+    let told = 0;
+    exporter.close(() => (told += 1));
+    expire();
+    expire();
+    expect(channel.calls).toHaveLength(1);
+    expect(told).toBe(1);
+  });
+
+  it('is closed at once where there is nothing to send', () => {
+    let isOver = false;
+    exportWorld().exporter.close(() => (isOver = true));
+    expect(isOver).toBe(true);
   });
 });
 
