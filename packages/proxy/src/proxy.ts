@@ -337,6 +337,7 @@ export class Proxy {
       });
     return new OutboundServer({
       config,
+      log: this.options.log,
       discovery,
       clock,
       drain: this.drainSet,
@@ -408,12 +409,12 @@ export class Proxy {
         ...(direction.acceptKeepAliveMs === undefined ? {} : { keepAliveMs: direction.acceptKeepAliveMs }),
         ...(direction.acceptUserTimeoutMs === undefined ? {} : { userTimeoutMs: direction.acceptUserTimeoutMs }),
         onConnection: (stream, origDst) => {
-          // Bound early, served only with a certificate (§2.1): until then a connection waits in its own buffers.
           if (this.budget.isExhausted()) {
             this.budget.shedConnections += 1;
             stream.destroy({ reset: true });
             return;
           }
+          // Bound early, served only with a certificate (§2.1): until then a connection waits in its own buffers.
           if (this.identity.tls !== undefined) accept(stream, origDst as SocketAddress);
           else this.held.hold(stream, () => accept(stream, origDst as SocketAddress));
         },
@@ -479,10 +480,10 @@ export class Proxy {
       read,
     }));
     for (const { series, read } of this.netGauges) series.value = read();
-  }
     const shed = this.registry.counter('weft_memory_shed_total', 'Refused because memory was short, by kind');
     shed.get({ kind: 'request' }).value = this.budget.shedRequests;
     shed.get({ kind: 'connection' }).value = this.budget.shedConnections;
+  }
 
   private loadGauges(): typeof NET_GAUGES {
     const { budget, inboundAdmission, outboundAdmission } = this;
@@ -512,7 +513,6 @@ const NET_GAUGES: readonly (readonly [string, string, () => number])[] = [
   ['weft_net_pool_borrowed_bytes', 'Pooled buffers in use', () => poolStats().borrowedBytes],
 ];
 
-function sameAddress(a: ControlAddress, b: ControlAddress): boolean {
 /** Of the memory limit: socket output that may wait in all connections together, and while memory is short. */
 const WRITE_BUDGET_RATIO = 0.2;
 const TIGHT_WRITE_BUDGET_RATIO = 0.02;
@@ -541,5 +541,6 @@ function createBudget(clock: Clock): MemoryBudget {
   });
 }
 
+function sameAddress(a: ControlAddress, b: ControlAddress): boolean {
   return a.host === b.host && a.port === b.port && a.identity === b.identity;
 }

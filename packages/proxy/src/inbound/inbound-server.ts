@@ -171,7 +171,7 @@ export class InboundServer {
         this.withPolicy(arrival, (current) => {
           if (protocol === 'http/2') current.serveHttp2(stream, client, dialled);
           else if (protocol === 'http/1' || policy.protocol === 'http1') current.serveHttp1(stream, client, dialled);
-          else current.forward(stream, client);
+          else current.forward(stream, client, undefined, protocol === 'read_timeout' ? timeoutMs : undefined);
         });
       },
       () => {},

@@ -12,6 +12,7 @@ import { H1ServerConnection } from '../http/h1-server.ts';
 import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { AccessLog } from '../metrics/access-log.ts';
 import type { InboundMetrics } from '../metrics/inbound-metrics.ts';
+import { warnOfServerFirst } from '../metrics/server-first.ts';
 import type { Observation } from '../observe/observation.ts';
 import type { Transport } from '../outbound/endpoint-transport.ts';
 import { HttpBackend, type HttpBackendDeps } from '../outbound/http-backend.ts';
@@ -62,6 +63,7 @@ export class PortStack implements InboundPort {
   private readonly tunnels = new Set<InboundExchange>();
   private users = 0;
   private toldProblems = '';
+  private isServerFirstTold = false;
   private cancelIdle: (() => void) | undefined = undefined;
   /** `srv_*` labels of the policy in force. */
   serverLabels: Readonly<Record<string, string>> = {};
@@ -121,8 +123,11 @@ export class PortStack implements InboundPort {
     connection.start();
   }
 
-  /** Forwards bytes to the application, or along `way`, after the connection has been authorized. */
-  forward(stream: ByteStream, client: InboundClient, way?: GatewayWay): void {
+  /**
+   * Forwards bytes to the application, or along `way`, after the connection has been authorized. `waitedMs` = detection has waited so long for the
+   * client to say something.
+   */
+  forward(stream: ByteStream, client: InboundClient, way?: GatewayWay, waitedMs?: number): void {
     const { deps } = this;
     const authorization = this.compiled.authorizeConnection(client);
     deps.metrics.tcpAuthorized(deps.origDst, this.serverLabels, client, authorization?.meta);
@@ -173,7 +178,8 @@ export class PortStack implements InboundPort {
           return;
         }
         waiting.release();
-        relay = startRelay(stream, upstream, (_error: NetError | undefined) => over());
+        const onServerFirst = waitedMs === undefined ? undefined : (): void => this.serverFirst(waitedMs);
+        relay = startRelay(stream, upstream, (_error: NetError | undefined) => over(), onServerFirst);
       },
       onError: () => {
         if (waiting.isClosed) return;
@@ -222,6 +228,13 @@ export class PortStack implements InboundPort {
       tunnel.terminate();
     }
     for (const use of this.waiters.splice(0)) use();
+  }
+
+  private serverFirst(waitedMs: number): void {
+    this.deps.metrics.serverFirst(this.serverLabels);
+    if (this.isServerFirstTold) return;
+    this.isServerFirstTold = true;
+    warnOfServerFirst(this.deps.log, addressText(this.deps.origDst), waitedMs);
   }
 
   private terminated(client: InboundClient): void {

@@ -9,6 +9,7 @@ import { type ProxyError, errorLabel } from '../http/proxy-error.ts';
 import { type InboundClient, tlsLabels } from '../inbound/client.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
 import { InboundRouteMetrics, type InboundRouteSeries } from './route-metrics.ts';
+import { ServerFirstMetrics } from './server-first.ts';
 import type { TransportMetrics } from './transport-metrics.ts';
 
 const LEGACY = { layout: 'legacy' } as const;
@@ -22,6 +23,7 @@ export interface AllowedSeries {
 
 export class InboundMetrics {
   readonly transport: TransportMetrics;
+  private readonly serverFirsts: ServerFirstMetrics;
   private readonly endpoints: EndpointMetrics;
   private readonly routes: InboundRouteMetrics;
   private readonly httpAllow: CounterFamily;
@@ -43,6 +45,7 @@ export class InboundMetrics {
 
   constructor(registry: MetricRegistry, transport: TransportMetrics, endpoints: EndpointMetrics, hasAuthorityLabels: boolean) {
     this.transport = transport;
+    this.serverFirsts = new ServerFirstMetrics(registry, 'inbound');
     this.endpoints = endpoints;
     this.hasAuthorityLabels = hasAuthorityLabels;
     this.httpAllow = registry.counter(
@@ -220,6 +223,11 @@ export class InboundMetrics {
   /** A client broke HTTP. */
   peerErrors(kind: string, count: number): void {
     this.peerErrorCounts.get({ direction: 'inbound', kind }).value += count;
+  }
+
+  /** A connection waited in vain for its client to speak; `server` are the `srv_*` labels. */
+  serverFirst(server: Readonly<Record<string, string>>): void {
+    this.serverFirsts.of(server).value += 1;
   }
 
   detected(server: InboundPolicy['meta'], port: number, protocol: DetectedProtocol, elapsedMs: number): void {

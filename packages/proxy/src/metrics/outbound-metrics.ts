@@ -10,6 +10,7 @@ import { BalancerMetrics, type BalancerSeries } from './balancer-metrics.ts';
 import type { EndpointMetrics, EndpointSeries } from './endpoint-metrics.ts';
 import { countDetection, peerErrorFamily } from './inbound-metrics.ts';
 import { RouteMetrics, metaLabels } from './route-metrics.ts';
+import { ServerFirstMetrics } from './server-first.ts';
 import type { TransportMetrics } from './transport-metrics.ts';
 
 const LEGACY = { layout: 'legacy' } as const;
@@ -18,6 +19,7 @@ const DETECT_SECONDS = [0.001, 0.1];
 export class OutboundMetrics {
   readonly transport: TransportMetrics;
   readonly routes: RouteMetrics;
+  private readonly serverFirsts: ServerFirstMetrics;
   private readonly endpoints: EndpointMetrics;
   private readonly httpErrors: CounterFamily;
   private readonly tcpErrors: CounterFamily;
@@ -62,6 +64,7 @@ export class OutboundMetrics {
     this.detectResults = registry.counter('outbound_tcp_detect_http_results_total', 'Results for protocol detection');
     this.peerErrorCounts = peerErrorFamily(registry);
     this.hasHostnameLabels = hasHostnameLabels;
+    this.serverFirsts = new ServerFirstMetrics(registry, 'outbound');
     this.routes = new RouteMetrics(registry, hasHostnameLabels);
     this.httpBalancers = new BalancerMetrics(registry, 'outbound_http');
     this.tcpBalancers = new BalancerMetrics(registry, 'outbound_tcp');
@@ -120,6 +123,11 @@ export class OutboundMetrics {
 
   protocolConnection(parent: Meta | undefined, protocol: string): void {
     this.protocols.get({ protocol, ...metaLabels('parent', parent, true) }).value += 1;
+  }
+
+  /** A connection waited in vain for its client to speak. */
+  serverFirst(parent: Meta | undefined): void {
+    this.serverFirsts.of(metaLabels('parent', parent, true)).value += 1;
   }
 
   detected(parent: Meta | undefined, protocol: DetectedProtocol, elapsedMs: number): void {

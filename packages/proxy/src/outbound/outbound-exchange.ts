@@ -15,14 +15,14 @@ import type { EndpointSeries } from '../metrics/endpoint-metrics.ts';
 import type { Observation } from '../observe/observation.ts';
 import type { Clock } from '../runtime.ts';
 import type { HttpBackend } from './http-backend.ts';
-import type { Dispatchable, HttpEndpoint } from './http-endpoint.ts';
+import { type Dispatchable, ENDPOINT_REMOVED, type HttpEndpoint } from './http-endpoint.ts';
 import { responseFilters } from './route-filters.ts';
 import type { Filter } from '@weft/routing';
 
 /** Endpoints tried for one request before giving up, and while it is still young; each earlier one did certainly not process it. */
 const MAX_DISPATCHES = 4;
 const MAX_QUICK_DISPATCHES = 16;
-const QUICK_MS = 3000;
+const QUICK_MS = 10_000;
 /**
  * Round-trip time in milliseconds that an endpoint is taken to have once its proxy could not reach the application: such answers are quick, and
  * would otherwise draw requests to a pod that is going.
@@ -161,7 +161,8 @@ export class OutboundExchange extends Exchange implements Dispatchable {
 
   protected override redispatch(failure: ClientFailure): boolean {
     const { backend, endpoint } = this;
-    if (backend === undefined || this.isEnough(failure.kind !== 'reset')) return false;
+    // Nobody has failed where an endpoint was only taken back while the request waited there.
+    if (backend === undefined || (failure !== ENDPOINT_REMOVED && this.isEnough(failure.kind !== 'reset'))) return false;
     if (failure.kind === 'connect' || failure.kind === 'connect-timeout') {
       // Told at once where no other endpoint could do better; connections that keep themselves up are waited for, until fail-fast.
       if (backend.backend.target.kind === 'forward') return false;
@@ -169,7 +170,7 @@ export class OutboundExchange extends Exchange implements Dispatchable {
     }
     this.endpointSeries?.failed();
     this.endpointSeries = undefined;
-    this.dispatches += 1;
+    if (failure !== ENDPOINT_REMOVED) this.dispatches += 1;
     backend.dispatch(this);
     return true;
   }

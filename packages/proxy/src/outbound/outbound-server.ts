@@ -15,6 +15,7 @@ import { H2ServerConnection, type H2ServerOptions } from '../http/h2-server.ts';
 import type { ProxyRequestHead } from '../http/request-head.ts';
 import type { HttpHandler } from '../http/types.ts';
 import type { OutboundMetrics } from '../metrics/outbound-metrics.ts';
+import { type ServerFirstLog, warnOfServerFirst } from '../metrics/server-first.ts';
 import type { Clock } from '../runtime.ts';
 import { peekTls } from '../tcp/peek-tls.ts';
 import { WaitingStream } from '../tcp/waiting-stream.ts';
@@ -27,6 +28,7 @@ export interface OutboundServerDeps {
   readonly clock: Clock;
   readonly drain: DrainSet;
   readonly metrics: OutboundMetrics;
+  readonly log?: ServerFirstLog;
   /** Settings of a connection that is accepted now. */
   serverH2(): H2ServerOptions;
   /** The stack's own needs, for one target; `logical` is what was dialled, or the name that was asked for in place of an address. */
@@ -173,6 +175,7 @@ export class OutboundServer {
         this.deps.metrics.detected(stack.target.current?.policy.meta, protocol, this.deps.clock.now() - startedMs);
         if (protocol === 'http/1') this.serveHttp1(stream, stack, release);
         else if (protocol === 'http/2') this.serveHttp2(stream, stack, release);
+        else if (protocol === 'read_timeout') this.serveOpaque(stream, stack, undefined, release, () => this.serverFirst(stack));
         else this.serveOpaque(stream, stack, undefined, release);
       },
       release,
@@ -259,13 +262,30 @@ export class OutboundServer {
     connection.start();
   }
 
-  private serveOpaque(stream: ByteStream, stack: OutboundStack, sni: string | undefined, release: () => void): void {
+  private serveOpaque(
+    stream: ByteStream,
+    stack: OutboundStack,
+    sni: string | undefined,
+    release: () => void,
+    onServerFirst?: () => void,
+  ): void {
     // Opaque connections are left alone by a drain, which waits for them (§9).
     const untrack = this.deps.drain.add(LEFT_ALONE);
-    stack.forwardTcp(stream, sni, () => {
+    const onClosed = (): void => {
       untrack();
       release();
-    });
+    };
+    stack.forwardTcp(stream, sni, onClosed, onServerFirst);
+  }
+
+  /** The client has waited for the whole detection time, in vain. */
+  private serverFirst(stack: OutboundStack): void {
+    const { metrics, log, config } = this.deps;
+    const target = stack.target.current;
+    metrics.serverFirst(target?.policy.meta);
+    if (stack.isServerFirstTold || log === undefined || target === undefined) return;
+    stack.isServerFirstTold = true;
+    warnOfServerFirst(log, addressText(target.origDst), config.outbound.detectTimeoutMs);
   }
 
   private count(stack: OutboundStack, protocol: 'http/1' | 'http/2' | 'opaq' | 'tls' | 'detect'): void {

@@ -41,6 +41,8 @@ export class OutboundStack {
   readonly target: Watched<OutboundTarget>;
   /** Connections that use the stack now. */
   users = 0;
+  /** The operator has been told that the server speaks first. */
+  isServerFirstTold = false;
   /** Of the timer that runs while nobody does. */
   cancelIdle: (() => void) | undefined = undefined;
   private readonly deps: OutboundStackDeps;
@@ -118,7 +120,7 @@ export class OutboundStack {
   }
 
   /** Forwards a connection's bytes along the opaque route (or the TLS route that the SNI matches). */
-  forwardTcp(stream: ByteStream, sni: string | undefined, onClosed: () => void): void {
+  forwardTcp(stream: ByteStream, sni: string | undefined, onClosed: () => void, onServerFirst?: () => void): void {
     const target = this.target.current as OutboundTarget;
     const { policy } = target;
     const refuse = (route: Meta | undefined, routeError: string, label: string | undefined): void => {
@@ -158,10 +160,11 @@ export class OutboundStack {
     const cancel = backend.dial({
       onReady: (upstream, lease) => {
         waiting.release();
-        startRelay(stream, upstream, (error: NetError | undefined) => {
+        const onEnd = (error: NetError | undefined): void => {
           lease.release();
           over(error === undefined ? '' : 'unexpected');
-        });
+        };
+        startRelay(stream, upstream, onEnd, onServerFirst);
       },
       onFail: (kind) => {
         if (waiting.isClosed) return;

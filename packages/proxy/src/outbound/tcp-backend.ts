@@ -16,9 +16,10 @@ import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { sameEndpoint } from './http-backend.ts';
 
-/** Endpoints dialled for one connection before it fails, and while the fail-fast time is not over. */
+/** Endpoints dialled for one connection before it fails, and while that has not taken too long. */
 const MAX_DIALS = 4;
 const MAX_QUICK_DIALS = 16;
+const QUICK_MS = 10_000;
 const FORWARD_RTT_MS = 30;
 const FORWARD_DECAY_MS = 10_000;
 
@@ -69,6 +70,8 @@ interface Waiting {
   readonly startedMs: number;
   dials: number;
   isDone: boolean;
+  /** The dial under way is the last. */
+  isLast: boolean;
 }
 
 export class TcpBackend {
@@ -103,7 +106,7 @@ export class TcpBackend {
 
   /** Connects to an endpoint, now or when one is known. Returns cancel. */
   dial(callbacks: DialCallbacks): () => void {
-    const waiting: Waiting = { callbacks, startedMs: this.deps.clock.now(), dials: 0, isDone: false };
+    const waiting: Waiting = { callbacks, startedMs: this.deps.clock.now(), dials: 0, isDone: false, isLast: false };
     this.place(waiting);
     return () => {
       waiting.isDone = true;
@@ -145,7 +148,7 @@ export class TcpBackend {
       return;
     }
     if (this.isShut || this.queue.length >= this.deps.queueCapacity) {
-      this.fail(waiting, 'load-shed', 'service unavailable');
+      this.dialLast(waiting, 'load-shed', 'service unavailable');
       return;
     }
     this.queue.push(waiting);
@@ -158,8 +161,27 @@ export class TcpBackend {
       this.series?.gate(true);
       const waitingNow = this.queue.splice(0);
       this.series?.queued(0);
-      for (const other of waitingNow) this.fail(other, 'failfast', 'service in fail-fast');
+      for (const other of waitingNow) this.dialLast(other, 'failfast', 'service in fail-fast');
     });
+  }
+
+  /**
+   * Before a connection fails because every endpoint is in its back-off, one of them is tried: what kept all of them away may be over, and their
+   * back-offs may be long.
+   */
+  private dialLast(waiting: Waiting, kind: 'load-shed' | 'failfast', message: string): void {
+    let chosen: TcpEndpoint | undefined;
+    let seen = 0;
+    for (const endpoint of this.endpoints.values()) {
+      seen += 1;
+      if (this.deps.clock.random() * seen < 1) chosen = endpoint;
+    }
+    if (chosen === undefined || waiting.isLast || waiting.isDone) {
+      this.fail(waiting, kind, message);
+      return;
+    }
+    waiting.isLast = true;
+    this.connect(chosen, waiting);
   }
 
   private connect(endpoint: TcpEndpoint, waiting: Waiting): void {
@@ -194,7 +216,8 @@ export class TcpBackend {
         endpoint.pending -= 1;
         this.connectFailed(endpoint);
         if (waiting.isDone) return;
-        if (this.backend.target.kind === 'forward' || this.isEnough(waiting)) this.fail(waiting, 'connect', connectText(endpoint, error));
+        if (this.backend.target.kind === 'forward' || waiting.isLast || this.isEnough(waiting))
+          this.fail(waiting, 'connect', connectText(endpoint, error));
         else this.place(waiting);
       },
     });
@@ -203,7 +226,7 @@ export class TcpBackend {
 
   private isEnough(waiting: Waiting): boolean {
     if (waiting.dials < MAX_DIALS) return false;
-    return waiting.dials >= MAX_QUICK_DIALS || this.deps.clock.now() - waiting.startedMs > this.deps.failfastTimeoutMs;
+    return waiting.dials >= MAX_QUICK_DIALS || this.deps.clock.now() - waiting.startedMs > QUICK_MS;
   }
 
   private connectFailed(endpoint: TcpEndpoint): void {

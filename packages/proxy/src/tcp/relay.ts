@@ -21,6 +21,7 @@ class RelayHalf implements ByteStreamSink {
   }
 
   onRead(chunk: Buffer, start: number, end: number): void {
+    if (this.relay.onServerFirst !== undefined) this.relay.spoke(this);
     const to = (this.other as RelayHalf).stream;
     if (to.isClosed) return;
     to.out.writeBytes(chunk, start, end);
@@ -48,20 +49,25 @@ class RelayHalf implements ByteStreamSink {
   }
 }
 
-/** Relays between two streams until both are closed. Both get new sinks. */
-export function startRelay(a: ByteStream, b: ByteStream, onEnd: RelayEnd): Relay {
-  return new Relay(a, b, onEnd);
+/**
+ * Relays between two streams until both are closed. Both get new sinks. `onServerFirst` is called where `b` says something before `a` has said
+ * anything.
+ */
+export function startRelay(a: ByteStream, b: ByteStream, onEnd: RelayEnd, onServerFirst?: () => void): Relay {
+  return new Relay(a, b, onEnd, onServerFirst);
 }
 
 /** A running relay. */
 export class Relay {
   private readonly a: RelayHalf;
   private readonly b: RelayHalf;
+  onServerFirst: (() => void) | undefined;
   private readonly onEnd: RelayEnd;
   private closedCount = 0;
   private error: NetError | undefined = undefined;
 
-  constructor(a: ByteStream, b: ByteStream, onEnd: RelayEnd) {
+  constructor(a: ByteStream, b: ByteStream, onEnd: RelayEnd, onServerFirst: (() => void) | undefined) {
+    this.onServerFirst = onServerFirst;
     this.onEnd = onEnd;
     this.a = new RelayHalf(a, this);
     this.b = new RelayHalf(b, this);
@@ -77,6 +83,13 @@ export class Relay {
   destroy(): void {
     this.a.stream.destroy({ reset: true });
     this.b.stream.destroy({ reset: true });
+  }
+
+  /** The first bytes of either side. */
+  spoke(half: RelayHalf): void {
+    const { onServerFirst } = this;
+    this.onServerFirst = undefined;
+    if (half === this.b) onServerFirst?.();
   }
 
   halfClosed(half: RelayHalf, error: NetError | undefined): void {
