@@ -4,7 +4,7 @@
  * nothing usable counts as absent and is reported (control-contract §3.1: skipped with a warning).
  */
 import type { Resource, WatchEvent } from '@weft/resources';
-import { type Parsed, invalid } from '../parse/parsed.ts';
+import { type Parsed, attempt } from '../parse/parsed.ts';
 
 /** What a cache does with the objects of its kind. */
 export interface CacheRules<R extends Resource, T> {

@@ -187,6 +187,11 @@ export class PolicyIndex {
     this.log.warn(message, fields);
   }
 
+  /** Warns that the status of an object cannot be told. */
+  reportFault({ kind, namespace, name }: StatusSubject, reason: string): void {
+    this.log.warn('ignoring an object in status', { kind, namespace, name, reason });
+  }
+
   private cache<R extends Resource, T>(project: (object: R) => Parsed<T>, onChange: OnChange<T>): ObjectCache<R, T> {
     return new ObjectCache<R, T>({
       project,

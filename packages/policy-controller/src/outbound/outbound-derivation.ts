@@ -48,7 +48,7 @@ export function derivePolicy(
     case 'outside':
       return encode(egressFallback(target.address));
     case 'undefined-port':
-      return isPortDefined(index, target, track) ? undefined : encode(undefinedPort(target));
+      return encode(undefinedPort(target));
     case 'service':
       if (target.address !== undefined && isTaken(index, target, target.address, track)) return undefined;
       return servicePolicy(index, target, sourceNamespace, lastKnown, track);
@@ -57,16 +57,6 @@ export function derivePolicy(
       return parent === undefined ? undefined : parentPolicy(index, parent, track);
     }
   }
-}
-
-/** Whether the Service has the port by now. Its clients must ask again then: what they were told refuses everything. */
-function isPortDefined(
-  index: PolicyIndex,
-  { namespace, name, port }: { readonly namespace: string; readonly name: string; readonly port: number },
-  track: Track,
-): boolean {
-  track(objectKey('service', namespace, name));
-  return index.services.get(namespace, name)?.ports.has(port) ?? false;
 }
 
 /** Shared by all namespaces that see no consumer route of their own, unless it rests on what only this stream remembers. */
@@ -185,7 +175,7 @@ function routesOf(index: PolicyIndex, parent: OutboundParent, namespace: string,
   return [...index.routes.ofParent(key, namespace)].filter((route) => isAttachedOutbound(route, parent));
 }
 
-/** Refuses everything. */
+/** Refuses everything; a later definition of the port does not change it, as in the reference. */
 function undefinedPort(target: { readonly namespace: string; readonly name: string; readonly port: number }): OutboundPolicyInit {
   return {
     protocol: {

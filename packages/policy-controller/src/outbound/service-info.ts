@@ -60,11 +60,21 @@ export function serviceInfo(service: Service, onIgnored: (reason: string) => voi
     namespace,
     name,
     clusterIps: ips.flatMap((ip) => parseIp(ip) ?? []),
-    ports: new Map((spec?.ports ?? []).map(({ port, appProtocol }) => [port, (appProtocol ?? '').toLowerCase()])),
+    ports: appProtocols(spec?.ports ?? []),
     isExternalName: spec?.type === 'ExternalName',
     isHeadless: ips.length === 0 || ips.includes('None'),
     settings: trafficSettings(annotations, onIgnored),
   });
+}
+
+/** A number may stand for a TCP and a UDP port; what the TCP one says counts, whatever the order. */
+function appProtocols(ports: NonNullable<NonNullable<Service['spec']>['ports']>): Map<number, string> {
+  const protocols = new Map<number, string>();
+  for (const { port, appProtocol, protocol } of ports) {
+    const isTcp = (protocol ?? 'TCP') === 'TCP';
+    if (isTcp || !protocols.has(port)) protocols.set(port, isTcp ? (appProtocol ?? '').toLowerCase() : '');
+  }
+  return protocols;
 }
 
 /** Reads the annotations of a Service or EgressNetwork. */

@@ -51,11 +51,6 @@ export function isAttachedOutbound(route: RouteRecord, target: OutboundParentRef
   });
 }
 
-/** Producer routes are seen by every client, consumer routes by clients of their own namespace only. */
-export function isVisibleTo(route: RouteRecord, target: OutboundParentRef, sourceNamespace: string): boolean {
-  return route.namespace === target.namespace || route.namespace === sourceNamespace;
-}
-
 function isSameObject(parent: RouteParent, target: OutboundParentRef): boolean {
   return parent.kind === target.kind && parent.namespace === target.namespace && parent.name === target.name;
 }

@@ -14,8 +14,30 @@ export type GrpcRouteMatchInit = MessageInitShape<typeof grpcRoute.GrpcRouteMatc
 
 const METHOD = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
+/** Matches that were compiled, by the objects that they were read from: a policy is put together far more often than its routes change. */
+const compiledHttp = new WeakMap<HTTPRouteMatch, Parsed<HttpRouteMatchInit>>();
+const compiledGrpc = new WeakMap<GRPCRouteMatch, Parsed<GrpcRouteMatchInit>>();
+
 /** One match of an HTTPRoute. */
 export function httpRouteMatch(match: HTTPRouteMatch): Parsed<HttpRouteMatchInit> {
+  return remembered(compiledHttp, match, compileHttpMatch);
+}
+
+/** One match of a GRPCRoute; an absent method matches any. */
+export function grpcRouteMatch(match: GRPCRouteMatch): Parsed<GrpcRouteMatchInit> {
+  return remembered(compiledGrpc, match, compileGrpcMatch);
+}
+
+function remembered<K extends object, V>(memory: WeakMap<K, V>, key: K, compile: (key: K) => V): V {
+  let value = memory.get(key);
+  if (value === undefined) {
+    value = compile(key);
+    memory.set(key, value);
+  }
+  return value;
+}
+
+function compileHttpMatch(match: HTTPRouteMatch): Parsed<HttpRouteMatchInit> {
   const path = pathMatch(match.path);
   if (!path.ok) return path;
   const headers = parseEach(match.headers, headerMatch);
@@ -32,8 +54,7 @@ export function httpRouteMatch(match: HTTPRouteMatch): Parsed<HttpRouteMatchInit
   });
 }
 
-/** One match of a GRPCRoute; an absent method matches any. */
-export function grpcRouteMatch(match: GRPCRouteMatch): Parsed<GrpcRouteMatchInit> {
+function compileGrpcMatch(match: GRPCRouteMatch): Parsed<GrpcRouteMatchInit> {
   if (match.method?.type === 'RegularExpression') return invalid('regular expressions on gRPC methods are not supported');
   const headers = parseEach(match.headers, headerMatch);
   if (!headers.ok) return headers;

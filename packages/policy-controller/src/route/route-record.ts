@@ -6,6 +6,7 @@
 import type { GRPCRoute, HTTPRoute, ParentRef, RouteParentStatus, TCPRoute, TLSRoute } from '@weft/resources';
 import { compareText } from '../inbound/server-info.ts';
 import { POLICY_GROUP } from '../inbound/authz-message.ts';
+import { routePatternSize } from './pattern-budget.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
 
@@ -32,6 +33,8 @@ interface RouteRecordBase {
   readonly annotations: Readonly<Record<string, string>>;
   readonly parents: readonly RouteParent[];
   readonly statuses: readonly RouteParentStatus[];
+  /** Of all patterns in its matches. */
+  readonly patternSize: number;
 }
 
 export interface HttpRouteRecord extends RouteRecordBase {
@@ -56,7 +59,7 @@ export interface TcpRouteRecord extends RouteRecordBase {
 
 export type RouteRecord = HttpRouteRecord | GrpcRouteRecord | TlsRouteRecord | TcpRouteRecord;
 
-/** The record of an object of this kind. */
+/** The record of an object of this kind. Throws a TypeError for one of impossible shape. */
 export function routeRecord(group: string, kind: RouteKindName, object: HTTPRoute | GRPCRoute | TLSRoute | TCPRoute): RouteRecord {
   const { namespace, name, creationTimestamp, resourceVersion, annotations } = object.metadata;
   return {
@@ -68,10 +71,19 @@ export function routeRecord(group: string, kind: RouteKindName, object: HTTPRout
     resourceVersion,
     annotations,
     parents: (object.spec?.parentRefs ?? []).flatMap((ref) => routeParent(ref, namespace) ?? []),
-    statuses: object.status?.parents ?? [],
+    statuses: wellFormed(object.status?.parents ?? []),
+    patternSize: kind === 'HTTPRoute' || kind === 'GRPCRoute' ? routePatternSize(object.spec) : 0,
     spec: object.spec,
     // The caller knows which spec goes with which kind; the type system cannot follow it through the union.
   } as RouteRecord;
+}
+
+/** Entries that are objects; others come from sources that enforce no schema, and say nothing. */
+function wellFormed(entries: readonly RouteParentStatus[]): RouteParentStatus[] {
+  return entries.filter(
+    (entry: Partial<RouteParentStatus> | null) =>
+      typeof entry?.parentRef === 'object' && entry.parentRef !== null && Array.isArray(entry.conditions ?? []),
+  );
 }
 
 /** The parent that a reference names, or undefined for kinds that are not ours. */

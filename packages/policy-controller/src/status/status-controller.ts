@@ -11,10 +11,11 @@ import type { PolicyIndex, StatusSubject } from '../index/policy-index.ts';
 import { CONTROLLER_NAME } from '../route/route-acceptance.ts';
 import type { PolicyClock, PolicyLog } from '../types.ts';
 import { conditionTime } from './conditions.ts';
+import { PatchQueue } from './patch-queue.ts';
 import { type StatusMetrics, createStatusMetrics } from './status-metrics.ts';
 import { type StatusPatch, kindOfSubject, statusDerivation, subjectKey } from './status-subject.ts';
 
-/** Objects that may wait for a patch; more are dropped until the next reconciliation. */
+/** Objects of one namespace that may wait for a patch; more are dropped until the next reconciliation. */
 export const MAX_QUEUED_PATCHES = 10_000;
 /** Patches under way at a time. */
 export const MAX_CONCURRENT_PATCHES = 4;
@@ -41,7 +42,7 @@ export class StatusController {
   private readonly parts: StatusControllerParts;
   private readonly metrics: StatusMetrics;
   private readonly subjects = new Map<string, Subject>();
-  private readonly queue = new Set<string>();
+  private readonly queue = new PatchQueue(MAX_QUEUED_PATCHES);
   private readonly inFlight = new Set<string>();
   private isLeading = false;
   private stopReconciling: (() => void) | undefined;
@@ -105,7 +106,7 @@ export class StatusController {
     const key = subjectKey(subject);
     this.subjects.get(key)?.observation.close();
     this.subjects.delete(key);
-    this.queue.delete(key);
+    this.queue.delete(subject.namespace, key);
   }
 
   private reconcile(): void {
@@ -114,26 +115,27 @@ export class StatusController {
   }
 
   private enqueue(key: string): void {
-    if (this.subjects.get(key)?.observation.value === undefined || this.queue.has(key)) return;
+    const entry = this.subjects.get(key);
+    if (entry?.observation.value === undefined) return;
+    const { namespace } = entry.subject;
+    if (this.queue.has(namespace, key)) return;
     if (!this.isLeading) {
       this.metrics.drops.inc({});
       return;
     }
-    if (this.queue.size >= MAX_QUEUED_PATCHES) {
+    if (!this.queue.add(namespace, key)) {
       this.metrics.enqueueOverflows.inc({});
       return;
     }
     this.metrics.enqueues.inc({});
-    this.queue.add(key);
     this.drain();
   }
 
   /** Starts what may start. Never two patches of one object at a time: the second would be made from what the first is replacing. */
   private drain(): void {
-    for (const key of this.queue) {
-      if (this.inFlight.size >= MAX_CONCURRENT_PATCHES) return;
-      if (this.inFlight.has(key)) continue;
-      this.queue.delete(key);
+    while (this.inFlight.size < MAX_CONCURRENT_PATCHES) {
+      const key = this.queue.take((candidate) => !this.inFlight.has(candidate));
+      if (key === undefined) return;
       this.metrics.dequeues.inc({});
       this.inFlight.add(key);
       // Never rejects: failures are counted and logged inside.

@@ -56,7 +56,15 @@ export function subjectKey({ group, kind, namespace, name }: StatusSubject): str
 /** What is to be written to a subject's status; undefined while it says what it should, or does not exist. */
 export function statusDerivation(index: PolicyIndex, subject: StatusSubject): Derivation<StatusPatch | undefined> {
   return {
-    compute: (track) => computePatch(index, subject, track),
+    compute(track) {
+      try {
+        return computePatch(index, subject, track);
+      } catch (error) {
+        // Of impossible shape, from a source without schema: nothing can be said of it until it changes.
+        index.reportFault(subject, error instanceof Error ? error.message : String(error));
+        return undefined;
+      }
+    },
     equal: (a, b) => a?.fingerprint === b?.fingerprint,
   };
 }
