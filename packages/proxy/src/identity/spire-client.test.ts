@@ -1,10 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { once } from 'node:events';
-import http2 from 'node:http2';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { type LeafOverrides, type TestLeaf, createTestMesh } from '@weft/pki/testing';
 import { MetricRegistry } from '@weft/telemetry';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -14,6 +8,7 @@ import { FakeChannel } from '../testing/fake-channel.ts';
 import { REAL_CLOCK } from '../testing/mesh-pair.ts';
 import { testConfig } from '../testing/test-config.ts';
 import { TestLoop } from '../testing/test-loop.ts';
+import { startWorkloadApi, svidResponse } from '../testing/workload-api.ts';
 import { IdentityManager } from './identity-manager.ts';
 import { readSvid } from './spire-client.ts';
 
@@ -32,28 +27,13 @@ interface Parts {
   readonly key?: Uint8Array;
 }
 
-/** An X509SVIDResponse as an agent writes it, with fields that nobody here reads. */
 function response(...svids: readonly Parts[]): Uint8Array {
-  const writer = new BinaryWriter();
-  for (const { id = ID, chain, key } of svids) {
-    const leaf = svidOf(id);
-    const svid = new BinaryWriter()
-      .tag(1, WireType.LengthDelimited)
-      .string(id)
-      .tag(2, WireType.LengthDelimited)
-      .bytes(chain ?? Buffer.concat([leaf.certificateDer, ...leaf.intermediatesDer]))
-      .tag(3, WireType.LengthDelimited)
-      .bytes(key ?? leaf.privateKeyDer)
-      .tag(4, WireType.LengthDelimited)
-      .bytes(mesh.anchor.certificateDer)
-      .tag(5, WireType.LengthDelimited)
-      .string('hint');
-    writer.tag(1, WireType.LengthDelimited).bytes(svid.finish());
-  }
-  return writer
-    .tag(2, WireType.LengthDelimited)
-    .bytes(new Uint8Array([1]))
-    .finish();
+  return svidResponse(
+    svids.map(({ id = ID, chain, key }) => {
+      const leaf = svidOf(id);
+      return { id, chain: chain ?? chainOf(leaf), key: key ?? leaf.privateKeyDer, bundle: mesh.anchor.certificateDer };
+    }),
+  );
 }
 
 function open(channel = new FakeChannel()) {
@@ -130,28 +110,12 @@ describe('certificates of a SPIFFE workload API', () => {
   });
 
   it('come from a real socket, with the metadata that an agent insists on', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'weft-spire-'));
-    const socketPath = join(directory, 'agent.sock');
-    const seen: http2.IncomingHttpHeaders[] = [];
-    const server = http2.createServer();
-    const sessions: http2.ServerHttp2Session[] = [];
-    server.on('session', (session) => sessions.push(session));
-    server.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
-      seen.push(headers);
-      stream.on('error', () => {});
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' });
-      const message = response({});
-      const prefix = Buffer.alloc(5);
-      prefix.writeUInt32BE(message.length, 1);
-      stream.write(Buffer.concat([prefix, message]));
-    });
-    server.listen(socketPath);
-    await once(server, 'listening');
+    const agent = await startWorkloadApi(response({}));
     const address = { host: '127.0.0.1', port: 0, identity: undefined };
     const { manager } = open();
     const channel = new GrpcChannel({
       address,
-      unixPath: socketPath,
+      unixPath: agent.socketPath,
       identity: manager,
       clock: REAL_CLOCK,
       backoff: { minMs: 20, maxMs: 100, jitterRatio: 0 },
@@ -164,13 +128,11 @@ describe('certificates of a SPIFFE workload API', () => {
     });
     cleanups.push(() => {
       channel.close();
-      for (const session of sessions) session.destroy();
-      server.close();
-      rmSync(directory, { recursive: true, force: true });
+      agent.close();
     });
     manager.startSpire(channel);
     await expect.poll(() => manager.tls).toBeDefined();
-    expect(seen[0]).toMatchObject({ ':path': '/SpiffeWorkloadAPI/FetchX509SVID', 'workload.spiffe.io': 'true', te: 'trailers' });
+    expect(agent.calls[0]).toMatchObject({ ':path': '/SpiffeWorkloadAPI/FetchX509SVID', 'workload.spiffe.io': 'true', te: 'trailers' });
   });
 
   it('never throw, whatever is cut where', () => {
