@@ -120,15 +120,9 @@ export async function tap(
           own = tapCredentials(cluster, controlPlane, peer.clientName);
           credentials.set(peer.clientName, own);
         }
-        await tapPod(
-          cluster,
-          await targetOf(cluster, controlPlane, pod, peer),
-          pod,
-          await own,
-          observeRequest(filter, limit, options.output === 'json'),
-          show,
-          signal,
-        );
+        const shown = await own;
+        const target = await targetOf(cluster, controlPlane, pod, peer);
+        await tapPod(cluster, target, pod, shown, observeRequest(filter, limit, options.output === 'json'), show, signal);
         return undefined;
       } catch (error) {
         if (signal.aborted) return undefined;
