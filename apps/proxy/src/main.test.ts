@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
@@ -64,9 +65,9 @@ interface Run {
   readonly exit: Promise<number | null>;
 }
 
-function start(changes: Record<string, string | undefined>): Run {
-  const child = spawn(process.execPath, ['--conditions=weft-source', '--disable-warning=ExperimentalWarning', MAIN], {
-    env: environment(changes),
+function start(changes: Record<string, string | undefined>, whole: Record<string, string> = {}): Run {
+  const child = spawn(process.execPath, ['--conditions=weft-source', '--disable-warning=ExperimentalWarning', '--single-threaded', MAIN], {
+    env: { ...environment(changes), ...whole },
   });
   cleanups.push(() => child.kill('SIGKILL'));
   const run: Run = { child, output: '', exit: once(child, 'exit').then(([code]) => code as number | null) };
@@ -113,5 +114,47 @@ describe('the process of the proxy', () => {
     run.child.kill(signal);
     expect(await run.exit).toBe(0);
     expect(run.output).toContain('shutting down');
+  });
+
+  it('exits with 64 on a log filter that cannot be read', async () => {
+    const run = start({ LOG: 'info,a=b=c' });
+    expect(await run.exit).toBe(64);
+    expect(run.output).toMatch(/^Invalid configuration: LINKERD2_PROXY_LOG: invalid filter directive: "a=b=c"; write a list/m);
+  });
+
+  it('[LOG-02] [DBG-03] [DBG-04] logs as JSON, changes its level while it runs, and shows its environment', async () => {
+    const port = await freePort();
+    const run = start({ ADMIN_LISTEN_ADDR: `127.0.0.1:${port}`, LOG: 'warn', LOG_FORMAT: 'json' });
+    await expect.poll(() => isAlive(port), { timeout: 20_000 }).toBe(true);
+    const level = `http://127.0.0.1:${port}/proxy-log-level`;
+    const levels = (): string[] =>
+      run.output
+        .split('\n')
+        .filter((line) => line.startsWith('{'))
+        .map((line) => (JSON.parse(line) as { level: string }).level);
+    expect(await (await fetch(level)).text()).toBe('warn');
+    expect((await fetch(level, { method: 'PUT', body: 'not=a=filter' })).status).toBe(400);
+    expect(levels()).not.toContain('DEBUG');
+    expect((await fetch(level, { method: 'PUT', body: 'warn,linkerd=debug' })).status).toBe(204);
+    expect(await (await fetch(level)).text()).toBe('warn,linkerd=debug');
+    // The control plane that does not answer is told of at debug.
+    await expect.poll(levels, { timeout: 20_000 }).toContain('DEBUG');
+    const environment = (await (await fetch(`http://127.0.0.1:${port}/env.json?LINKERD2_PROXY_LOG&NOT_THERE`)).json()) as unknown;
+    expect(environment).toEqual({ LINKERD2_PROXY_LOG: 'warn', NOT_THERE: null });
+    expect((await fetch(`http://127.0.0.1:${port}/debug/pprof/profile.pb.gz?seconds=1`)).status).toBe(404);
+    run.child.kill('SIGTERM');
+    expect(await run.exit).toBe(0);
+  });
+
+  it.each(['profile', 'heap'])('takes a %s profile where profiles are turned on', async (kind) => {
+    const port = await freePort();
+    const run = start({ ADMIN_LISTEN_ADDR: `127.0.0.1:${port}` }, { WEFT_PROFILING: 'true' });
+    await expect.poll(() => isAlive(port), { timeout: 20_000 }).toBe(true);
+    const response = await fetch(`http://127.0.0.1:${port}/debug/pprof/${kind}.pb.gz?seconds=1`);
+    expect([response.status, response.headers.get('content-type')]).toEqual([200, 'application/octet-stream']);
+    const profile = gunzipSync(Buffer.from(await response.arrayBuffer())).toString('latin1');
+    expect(profile).toContain(kind === 'heap' ? 'inuse_space' : 'nanoseconds');
+    run.child.kill('SIGTERM');
+    expect(await run.exit).toBe(0);
   });
 });
