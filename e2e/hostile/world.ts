@@ -47,8 +47,14 @@ export interface World {
   readonly startBytes: Readonly<Record<MeshedSide, number>>;
 }
 
+export interface WorldOptions extends Pick<SidecarRigOptions, 'env' | 'confine'> {
+  /** A module loaded into the proxies before their main; they then run from their sources. */
+  readonly faultsModule?: string;
+}
+
 /** Starts the proxies, applications and bystanders. */
-export async function startWorld(options: Pick<SidecarRigOptions, 'env' | 'confine'> = {}): Promise<World> {
+export async function startWorld({ faultsModule, ...options }: WorldOptions = {}): Promise<World> {
+  const proxyMain = faultsModule === undefined ? PROXY_MAIN : join(import.meta.dirname, '../../apps/proxy/src/main.ts');
   const mesh = createTestMesh();
   const identity = mesh.identityOf('server', 'rig');
   const service = (port: number, protocol: 'detect' | 'opaque') => ({
@@ -60,8 +66,12 @@ export async function startWorld(options: Pick<SidecarRigOptions, 'env' | 'confi
     endpoints: [{ ip: SERVER_IP, port, identity, inboundPort: 4143, hint: protocol === 'opaque' ? ('opaque' as const) : ('h2' as const) }],
   });
   const rig = await SidecarRig.start({
-    proxyMain: PROXY_MAIN,
-    nodeFlags: PROXY_MAIN.endsWith('.ts') ? ['--conditions=weft-source', ...NODE_FLAGS] : NODE_FLAGS,
+    proxyMain,
+    nodeFlags: [
+      ...(proxyMain.endsWith('.ts') ? ['--conditions=weft-source'] : []),
+      ...(faultsModule === undefined ? [] : [`--import=${faultsModule}`]),
+      ...NODE_FLAGS,
+    ],
     mesh,
     control: {
       server: { targets: [], opaquePorts: [OPAQUE_PORT] },
@@ -104,12 +114,15 @@ export async function startWorld(options: Pick<SidecarRigOptions, 'env' | 'confi
 }
 
 /** What every attack must leave as it was. Bystanders ask on the connections that they opened before the first attack. */
-export async function expectUnharmed({ rig, inside, outside, startBytes }: World): Promise<void> {
+export async function expectUnharmed(
+  { rig, inside, outside, startBytes }: World,
+  maxGrowthBytes: number = MAX_GROWTH_BYTES,
+): Promise<void> {
   expect(await outside.call('askBystanders'), 'connections from outside').toEqual(['200', '200']);
   expect(await inside.call('askBystanders'), 'connections from inside').toEqual(['200', '200']);
   for (const side of ['client', 'server'] as const) {
     expect(rig.isAlive(side), `the ${side}'s proxy lives`).toBe(true);
-    expect(rig.privateBytes(side) - startBytes[side], `growth of the ${side}'s proxy in bytes`).toBeLessThan(MAX_GROWTH_BYTES);
+    expect(rig.privateBytes(side) - startBytes[side], `growth of the ${side}'s proxy in bytes`).toBeLessThan(maxGrowthBytes);
     expect(rig.log(side), `log of the ${side}'s proxy`).not.toContain('internal error');
   }
 }

@@ -59,7 +59,11 @@ export function settleMemory(): void {
       last = now;
       return utilization;
     },
-    heapBytes: () => process.memoryUsage().heapTotal,
+    heapBytes: () => {
+      // Buffers are outside the heap, and V8 is in no hurry about them.
+      const { heapTotal, arrayBuffers } = process.memoryUsage();
+      return heapTotal + arrayBuffers;
+    },
     nowMs: () => performance.now(),
     // A usual major collection frees no page: only this flavour compacts.
     collect: () => collectGarbage({ type: 'major', execution: 'sync', flavor: 'last-resort' }),

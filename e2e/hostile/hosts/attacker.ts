@@ -309,3 +309,62 @@ export function crowdSize(): number {
 export function closeCrowd(): void {
   for (const socket of crowd.splice(0)) socket.destroy();
 }
+
+// ---- storms
+
+/** So many TLS handshakes at once, to their end; answers how many succeeded. */
+export async function handshakeStorm(host: string, port: number, count: number, tls: TlsSettings): Promise<number> {
+  const done = await Promise.all(
+    Array.from(
+      { length: count },
+      async () =>
+        new Promise<number>((resolve) => {
+          const socket = inTls(host, port, tls);
+          const finish = (secured: number): void => {
+            resolve(secured);
+            socket.destroy();
+          };
+          socket.on('secureConnect', () => finish(1));
+          socket.on('error', () => finish(0));
+          socket.on('close', () => finish(0));
+        }),
+    ),
+  );
+  return done.reduce((sum, secured) => sum + secured, 0);
+}
+
+export interface Latencies {
+  readonly requests: number;
+  readonly failures: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+let isMeasuring = false;
+
+/** Requests on ten keep-alive connections, each every 20 ms, until `stopMeasuring`. */
+export async function measure(host: string, port: number): Promise<Latencies> {
+  isMeasuring = true;
+  const latencies: number[] = [];
+  let failures = 0;
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const client = http1Bystander(host, port);
+      while (isMeasuring) {
+        const startedMs = performance.now();
+        if ((await client.ask()) !== '200') failures += 1;
+        latencies.push(performance.now() - startedMs);
+        await pause(20);
+      }
+      client.close();
+    }),
+  );
+  latencies.sort((a, b) => a - b);
+  const at = (share: number): number => Number((latencies[Math.floor(share * (latencies.length - 1))] ?? 0).toFixed(2));
+  return { requests: latencies.length, failures, p50Ms: at(0.5), p99Ms: at(0.99), maxMs: at(1) };
+}
+
+export function stopMeasuring(): void {
+  isMeasuring = false;
+}

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Bytes that wait: body data that a flow-control window or a slow peer holds back. Chunks are copies (a view would pin, or
- * be overwritten with, the read buffer it points into), taken in order and possibly in parts.
+ * be overwritten with, the read buffer it points into), taken in order and possibly in parts. A chunk goes back to where it came from as soon as it
+ * is empty: fresh ones for every read of a bulk transfer are garbage that V8 sees late, as it is outside its heap.
  */
 import { Buffer } from 'node:buffer';
-import type { ByteWriter } from './byte-writer.ts';
+import { type BufferSource, type ByteWriter, heapBuffers } from './byte-writer.ts';
 
 /** Small pieces are gathered into chunks of this size, so that a drip of tiny writes costs no object each. */
 const CHUNK_BYTES = 4096;
+/** Stands for a chunk that was given back. */
+const RELEASED: Buffer = Buffer.alloc(0);
 
 /** FIFO of owned bytes. */
 export class ByteQueue {
@@ -17,6 +20,11 @@ export class ByteQueue {
   private headIndex = 0;
   private headOffset = 0;
   private tailUsed = 0;
+  private readonly source: BufferSource;
+
+  constructor(source: BufferSource = heapBuffers) {
+    this.source = source;
+  }
 
   /** Appends a copy of `chunk[start, end)`. */
   push(chunk: Uint8Array, start: number, end: number): void {
@@ -34,7 +42,7 @@ export class ByteQueue {
       }
     }
     if (bytes > 0) {
-      const fresh = Buffer.allocUnsafeSlow(Math.max(bytes, CHUNK_BYTES));
+      const fresh = this.source.acquire(Math.max(bytes, CHUNK_BYTES));
       fresh.set(chunk.subarray(start, end), 0);
       this.chunks.push(fresh);
       this.tailUsed = bytes;
@@ -57,6 +65,7 @@ export class ByteQueue {
 
   /** Drops everything. */
   clear(): void {
+    for (let i = this.headIndex; i < this.chunks.length; i++) this.source.release(this.chunks[i] as Buffer);
     this.chunks = [];
     this.headIndex = 0;
     this.headOffset = 0;
@@ -70,6 +79,8 @@ export class ByteQueue {
     if (this.length === 0) {
       this.clear();
     } else if (this.headOffset === headEnd) {
+      this.source.release(this.chunks[this.headIndex] as Buffer);
+      this.chunks[this.headIndex] = RELEASED;
       this.headIndex += 1;
       this.headOffset = 0;
       if (this.headIndex > 16 && this.headIndex * 2 > this.chunks.length) {

@@ -28,7 +28,8 @@ const EMPTY: Buffer = Buffer.alloc(0);
 export class ByteWriter {
   buffer: Buffer = EMPTY;
   length = 0;
-  private readonly source: BufferSource;
+  /** Where buffers come from; what waits for this writer may come from there too. */
+  readonly source: BufferSource;
 
   constructor(source: BufferSource = heapBuffers) {
     this.source = source;

@@ -138,7 +138,7 @@ export class Sender {
         return true;
       }
     }
-    stream.queue ??= new ByteQueue();
+    stream.queue ??= new ByteQueue(this.out.source);
     stream.queue.push(chunk, start, end);
     if (isEnd) stream.isEndQueued = true;
     this.schedule(stream);
