@@ -5,7 +5,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError, Option, type Command } from 'commander';
-import { ConfigMapKind, PodKind, type Pod } from '@weft/resources';
+import { ConfigMapKind, PodKind, ResourceError, type Pod } from '@weft/resources';
 import type { TapEvent } from '@weft/proto/tap';
 import { CommandFailure, type CommandContext } from '../command-context.ts';
 import { namespaceName } from '../global-options.ts';
@@ -90,7 +90,7 @@ export async function tap(
   const subject: ScopedResource = { ...parseResource(words), namespace: options.namespace ?? cluster.defaultNamespace };
   if (subject.kind === 'service') throw new CommandFailure('services cannot be tapped; tap their clients with --to svc/…');
   const filter = filterOf(options, subject.namespace);
-  const pods = await readPods(cluster, controlPlane);
+  const pods = await knownPods(cluster, controlPlane, subject);
   const raw = await tappedPods(cluster, pods, subject, options.selector);
   const targets = raw.flatMap((pod) => {
     const peer = tapPeer(pod);
@@ -171,6 +171,16 @@ async function targetOf(cluster: Cluster, controlPlane: string, pod: Pod, peer: 
   return { serverName: peer.serverName, trustAnchorsPem: anchors };
 }
 
+/** All pods, for the names of both ends; those of the namespace where a user may see no more. */
+async function knownPods(cluster: Cluster, controlPlane: string, subject: ScopedResource): Promise<MeshPod[]> {
+  try {
+    return await readPods(cluster, controlPlane);
+  } catch (error) {
+    if (!(error instanceof ResourceError) || error.code !== 'ERR_FORBIDDEN') throw error;
+    return readPods(cluster, controlPlane, subject.kind === 'namespace' ? subject.name : subject.namespace);
+  }
+}
+
 async function tappedPods(
   cluster: Cluster,
   pods: readonly MeshPod[],
@@ -207,7 +217,9 @@ function filterOf(options: TapOptions, namespace: string | undefined): TapFilter
 async function labelsByAddress(cluster: Cluster, pods: readonly MeshPod[]): Promise<PodLabels> {
   const byName = new Map(pods.map((pod) => [`${pod.namespace}/${pod.name}`, pod]));
   const byAddress = new Map<string, Readonly<Record<string, string>>>();
-  for (const { metadata, spec, status } of await cluster.list(PodKind)) {
+  const namespaces = new Set(pods.map(({ namespace }) => namespace));
+  const scope = namespaces.size === 1 ? [...namespaces][0] : undefined;
+  for (const { metadata, spec, status } of await cluster.list(PodKind, scope === undefined ? {} : { namespace: scope })) {
     const pod = byName.get(`${metadata.namespace}/${metadata.name}`);
     // Pods in their node's network share its address: nothing can be said of it.
     if (pod === undefined || spec?.hostNetwork === true) continue;

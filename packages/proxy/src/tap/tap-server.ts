@@ -8,6 +8,7 @@ import { type ByteStream, acceptTls } from '@weft/net';
 import type { MetricRegistry } from '@weft/telemetry';
 import { ipText } from '../discovery/translate-common.ts';
 import { H2ServerConnection } from '../http/h2-server.ts';
+import type { KeepAliveOptions } from '../http/keep-alive.ts';
 import type { LocalIdentity } from '../identity/types.ts';
 import { isLoopback } from '../outbound/outbound-server.ts';
 import type { Clock } from '../runtime.ts';
@@ -17,8 +18,12 @@ import type { NetworkParser } from './tap-match.ts';
 import { TapRegistry } from './tap-registry.ts';
 import { TapService } from './tap-service.ts';
 
-/** For the first bytes, and again for the TLS handshake. */
-const DETECT_TIMEOUT_MS = 1000;
+/** For the first bytes, and again for the TLS handshake: a forwarded port may lead around the world. */
+const DETECT_TIMEOUT_MS = 5000;
+/** A client that may not observe is shown out after this long; its calls have been answered by then. */
+const REFUSED_LIFE_MS = 10_000;
+/** A client that is gone without a word is found out by then, and its taps end. */
+const KEEP_ALIVE: KeepAliveOptions = { intervalMs: 30_000, timeoutMs: 10_000, isWhileIdle: true };
 /** Connections at one time; one more is closed at once. */
 export const MAX_TAP_CONNECTIONS = 64;
 
@@ -82,12 +87,14 @@ export class TapServer {
   }
 
   private serve(stream: ByteStream, refusal: string | undefined, gone: () => void): void {
-    const { registry, codec } = this.deps;
+    const { registry, codec, clock } = this.deps;
     const handler = new TapService({ registry, codec, parseNetwork }, refusal, () => {
+      cancel?.();
       this.connections.delete(connection);
       gone();
     });
-    const connection = new H2ServerConnection(stream, handler, { codec: {}, keepAlive: undefined }, this.deps.clock);
+    const connection = new H2ServerConnection(stream, handler, { codec: {}, keepAlive: KEEP_ALIVE }, clock);
+    const cancel = refusal === undefined ? undefined : clock.after(REFUSED_LIFE_MS, () => connection.drain());
     this.connections.add(connection);
     connection.start();
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import http2 from 'node:http2';
+import type { AddressInfo, Server } from 'node:net';
 import { type MessageInitShape, create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { listen } from '@weft/net';
 import { ObserveRequestSchema, type TapEvent, TapEventSchema, TapEvent_ProxyDirection } from '@weft/proto/tap';
@@ -37,7 +38,10 @@ interface TappedMesh {
 
 /** An application behind two proxies, each with a tap port. */
 async function tappedMesh(answer: http.RequestListener): Promise<TappedMesh> {
-  const app = http.createServer(answer);
+  return tappedMeshOf(http.createServer(answer));
+}
+
+async function tappedMeshOf(app: Server): Promise<TappedMesh> {
   app.listen(0, '127.0.0.1');
   await once(app, 'listening');
   closing.push(() => app.close());
@@ -258,6 +262,40 @@ describe('a tap', () => {
     expect(mesh.outboundTap.size).toBe(0);
     expect(await ask(mesh.pair.outboundPort, '/wanted')).toBe(200);
     expect(tap.events).toHaveLength(6);
+  });
+
+  it('[VIZ-08] shows gRPC over HTTP/2 with its status, and resets with their code', async () => {
+    const app = http2.createServer();
+    app.on('stream', (stream, headers) => {
+      stream.on('error', () => {});
+      if (headers[':path'] === '/reset') {
+        stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
+        return;
+      }
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '5' }));
+      stream.end('12345');
+    });
+    const mesh = await tappedMeshOf(app);
+    const tap = observe(mesh.inboundPort, SERVER_ID, TAP_ID, { limit: 2, ...EVERYTHING, ...WITH_HEADERS });
+    await until(() => mesh.inboundTap.isActive);
+    const session = http2.connect(`http://127.0.0.1:${mesh.pair.outboundPort}`);
+    closing.push(() => session.destroy());
+    for (const path of ['/ok', '/reset']) {
+      const call = session.request({ ':method': 'POST', ':authority': 'svc.test', ':path': path, 'content-type': 'application/grpc' });
+      call.on('error', () => {});
+      call.resume().end();
+      await new Promise((resolve) => void call.on('close', resolve));
+    }
+    expect((await tap.ended).status).toBe(0);
+    const ends = tap.events.flatMap(({ event }) => (event.value?.event.case === 'responseEnd' ? [event.value.event.value] : []));
+    expect(ends.map(({ eos }) => eos?.end)).toEqual([
+      { case: 'grpcStatusCode', value: 5 },
+      { case: 'resetErrorCode', value: 11 },
+    ]);
+    expect(ends[0]?.trailers?.headers.map(({ name }) => name)).toEqual(['grpc-status']);
+    expect(ends[0]?.responseBytes).toBe(5n);
+    expect(ends[1]?.sinceResponseInit).toBeUndefined();
   });
 
   it('tells of an endpoint that broke off', async () => {
