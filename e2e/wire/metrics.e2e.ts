@@ -88,6 +88,9 @@ async function traffic(world: World): Promise<void> {
     [server, 8080, '/reset'],
     [server, 8083],
     [server, 8084],
+    // Its limit is one a second.
+    [server, 8086],
+    [server, 8086],
     [server, 8087],
     [server, 8088],
     [SERVICES.plain, 8080],
@@ -116,7 +119,7 @@ async function traffic(world: World): Promise<void> {
     await client.call('callHttp2', { host: server, port, headers, ...(headers === http2 ? {} : { bodyHex: '0000000000' }) });
     await plain.call('callHttp2', { host: PODS.server, port, headers, ...(headers === http2 ? {} : { bodyHex: '0000000000' }) });
   }
-  for (const [port, path] of [[8080], [8080, '/fail'], [8080, '/reset'], [8083], [8084], [8087], [8088]] as const) {
+  for (const [port, path] of [[8080], [8080, '/fail'], [8080, '/reset'], [8083], [8084], [8086], [8086], [8087], [8088]] as const) {
     await plain.call('callText', { host: PODS.server, port, text: get('a.example.com', path) });
   }
   for (const port of [9000, 9001, 8084]) await plain.call('callText', { host: PODS.server, port, text: 'bytes that are not HTTP\n' });

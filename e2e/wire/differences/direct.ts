@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where a foreign peer meets something else at the inbound proxy than from the reference. */
 import type { Difference } from '../comparison.ts';
-import { NO_RATE_LIMIT } from './unbuilt.ts';
 
 export const DIRECT_DIFFERENCES: Readonly<Record<string, Difference>> = {
   'h2-to-http1-app': {
@@ -32,43 +31,6 @@ export const DIRECT_DIFFERENCES: Readonly<Record<string, Difference>> = {
     because: 'the chain is judged after the handshake (docs/architecture.md), where node:tls cannot send an alert any more',
     ours: {
       end: 'closed',
-    },
-  },
-  'rate-limited': {
-    because: NO_RATE_LIMIT,
-    ours: {
-      '1:body': null,
-      '1:body.body': '',
-      '1:body.method': 'GET',
-      '1:body.saw.host': 'server.vec-net.svc.cluster.local:8080',
-      '1:body.saw.l5d-client-id': 'client.vec-net.serviceaccount.identity.linkerd.cluster.local',
-      '1:body.url': '/2',
-      '1:body.version': '1.1',
-      '1:field.:status': '200',
-      '1:field.content-length': null,
-      '1:field.content-type': 'application/json',
-      '1:field.l5d-orig-proto': 'HTTP/1.1',
-      '1:field.l5d-proxy-error': null,
-      '1:field.x-app': '1',
-      '2:body': null,
-      '2:body.body': '',
-      '2:body.method': 'GET',
-      '2:body.saw.host': 'server.vec-net.svc.cluster.local:8080',
-      '2:body.saw.l5d-client-id': 'client.vec-net.serviceaccount.identity.linkerd.cluster.local',
-      '2:body.url': '/3',
-      '2:body.version': '1.1',
-      '2:field.:status': '200',
-      '2:field.content-length': null,
-      '2:field.content-type': 'application/json',
-      '2:field.l5d-orig-proto': 'HTTP/1.1',
-      '2:field.l5d-proxy-error': null,
-      '2:field.x-app': '1',
-      '3:field.grpc-message': 'unexpected error',
-      '3:field.grpc-status': '13',
-      '3:field.l5d-proxy-connection': 'close',
-      '3:field.l5d-proxy-error': 'unexpected error',
-      end: null,
-      goaway: '0',
     },
   },
   'refused-h2-native': {

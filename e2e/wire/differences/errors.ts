@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Where an application or an unmeshed client meets something else than from the reference. */
 import type { Difference } from '../comparison.ts';
-import { NO_RATE_LIMIT, NO_TIMEOUT } from './unbuilt.ts';
+import { NO_TIMEOUT } from './unbuilt.ts';
 
 export const OUTBOUND_ERROR_DIFFERENCES: Readonly<Record<string, Difference>> = {
   'unauthorized-first-connection': {
@@ -19,30 +19,6 @@ export const OUTBOUND_ERROR_DIFFERENCES: Readonly<Record<string, Difference>> = 
       'field.transfer-encoding': null,
       'field.x-app': null,
       status: 'HTTP/1.1 403 Forbidden',
-    },
-  },
-  'rate-limited-1': {
-    because: NO_RATE_LIMIT,
-    ours: {
-      body: null,
-      'body.body': '',
-      'body.method': 'GET',
-      'body.saw.host': 'server.vec-net.svc.cluster.local:8086',
-      'body.saw.l5d-client-id': 'client.vec-net.serviceaccount.identity.linkerd.cluster.local',
-      'body.url': '/x',
-      'body.version': '1.1',
-      'field.content-length': null,
-      'field.content-type': 'application/json',
-      'field.transfer-encoding': 'chunked',
-      'field.x-app': '1',
-      status: 'HTTP/1.1 200 OK',
-    },
-  },
-  'rate-limited-grpc': {
-    because: NO_RATE_LIMIT,
-    ours: {
-      'field.grpc-message': 'unexpected error',
-      'field.grpc-status': '13',
     },
   },
   'request-timeout': {
@@ -192,22 +168,6 @@ export const INBOUND_ERROR_DIFFERENCES: Readonly<Record<string, Difference>> = {
       'field.connection': 'close',
       'field.content-length': '0',
       'field.transfer-encoding': null,
-    },
-  },
-  'rate-limited-1': {
-    because: NO_RATE_LIMIT,
-    ours: {
-      body: null,
-      'body.body': '',
-      'body.method': 'GET',
-      'body.saw.host': 'server.vec-net.svc.cluster.local',
-      'body.url': '/x',
-      'body.version': '1.1',
-      'field.content-length': null,
-      'field.content-type': 'application/json',
-      'field.transfer-encoding': 'chunked',
-      'field.x-app': '1',
-      status: 'HTTP/1.1 200 OK',
     },
   },
   upgrade: {
