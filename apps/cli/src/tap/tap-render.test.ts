@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type TapEvent, TapEventSchema } from '@weft/proto/tap';
+import { type TapEvent, TapEventSchema, TapEvent_EndpointMetaSchema, TapEvent_HttpSchema } from '@weft/proto/tap';
 import { describe, expect, it } from 'vitest';
 import { observeRequest } from './tap-query.ts';
 import { tapJson, tapLine } from './tap-render.ts';
@@ -14,10 +14,21 @@ const BASE = {
 } satisfies MessageInitShape<typeof TapEventSchema>;
 const ID = { base: 3, stream: 4n };
 
-type HttpEvent = NonNullable<Extract<NonNullable<MessageInitShape<typeof TapEventSchema>['event']>, { case: 'http' }>['value']['event']>;
+type HttpEvent = NonNullable<MessageInitShape<typeof TapEvent_HttpSchema>['event']>;
 
-function eventOf(event: HttpEvent, changes: MessageInitShape<typeof TapEventSchema> = {}): TapEvent {
-  return create(TapEventSchema, { ...BASE, event: { case: 'http', value: { event } }, ...changes });
+interface Changes {
+  readonly proxyDirection?: number;
+  readonly sourceMeta?: { readonly labels: Record<string, string> };
+  readonly destinationMeta?: { readonly labels: Record<string, string> };
+}
+
+function eventOf(event: HttpEvent, { proxyDirection, sourceMeta, destinationMeta }: Changes = {}): TapEvent {
+  const tapped = create(TapEventSchema, BASE);
+  tapped.event = { case: 'http', value: create(TapEvent_HttpSchema, { event }) };
+  if (proxyDirection !== undefined) tapped.proxyDirection = proxyDirection;
+  if (sourceMeta !== undefined) tapped.sourceMeta = create(TapEvent_EndpointMetaSchema, sourceMeta);
+  if (destinationMeta !== undefined) tapped.destinationMeta = create(TapEvent_EndpointMetaSchema, destinationMeta);
+  return tapped;
 }
 
 const REQUEST = eventOf({

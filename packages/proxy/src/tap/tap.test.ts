@@ -266,7 +266,7 @@ describe('a tap', () => {
 
   it('[VIZ-08] shows gRPC over HTTP/2 with its status, and resets with their code', async () => {
     const app = http2.createServer();
-    app.on('stream', (stream, headers) => {
+    app.on('stream', (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => {
       stream.on('error', () => {});
       if (headers[':path'] === '/reset') {
         stream.close(http2.constants.NGHTTP2_ENHANCE_YOUR_CALM);
