@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type TapEvent, TapEventSchema, TapEvent_EndpointMetaSchema, TapEvent_HttpSchema } from '@weft/proto/tap';
+import { type TapEvent, TapEventSchema, TapEvent_EndpointMetaSchema, TapEvent_HttpSchema, TapEvent_ProxyDirection } from '@weft/proto/tap';
 import { describe, expect, it } from 'vitest';
 import { observeRequest } from './tap-query.ts';
 import { tapJson, tapLine } from './tap-render.ts';
@@ -17,7 +17,7 @@ const ID = { base: 3, stream: 4n };
 type HttpEvent = NonNullable<MessageInitShape<typeof TapEvent_HttpSchema>['event']>;
 
 interface Changes {
-  readonly proxyDirection?: number;
+  readonly proxyDirection?: TapEvent_ProxyDirection;
   readonly sourceMeta?: { readonly labels: Record<string, string> };
   readonly destinationMeta?: { readonly labels: Record<string, string> };
 }
@@ -73,7 +73,10 @@ describe('a tapped event', () => {
     ],
     [
       'end of an inbound request',
-      eventOf({ case: 'responseEnd', value: { id: ID } }, { proxyDirection: 1, sourceMeta: { labels: { tls: 'no_tls_from_remote' } } }),
+      eventOf(
+        { case: 'responseEnd', value: { id: ID } },
+        { proxyDirection: TapEvent_ProxyDirection.INBOUND, sourceMeta: { labels: { tls: 'no_tls_from_remote' } } },
+      ),
       'end id=3:4 proxy=in  src=10.0.0.1:4000 dst=[fd00::2]:80 tls=no_tls_from_remote duration=0µs response-length=0B',
     ],
   ])('[CLI-52] is a line: %s', (_, event, line) => {
