@@ -203,6 +203,12 @@ describe('outbound TCP', () => {
     expect(world.network.accepted).toHaveLength(1);
     world.loop.advance(2);
     expect(world.network.accepted).toHaveLength(2);
+    // Only where then the server speaks was it the server's turn.
+    expect(world.metric('weft_outbound_tcp_server_first_total')).toBe(0);
+    world.h1[1]?.send('HELLO');
+    server.send('late answer');
+    world.loop.run();
+    expect(world.metric('weft_outbound_tcp_server_first_total')).toBe(1);
     expect([
       world.metric('outbound_tcp_detect_http_results_total', 'not_http'),
       world.metric('outbound_tcp_detect_http_results_total', 'read_timeout'),
