@@ -18,7 +18,7 @@ const DOMAIN = 'serviceaccount.identity.linkerd.cluster.local';
 let mesh: HostMesh;
 let client: PodView;
 let server: PodView;
-let isLoading = true;
+const loadEnds = new AbortController();
 let load: Promise<void> = Promise.resolve();
 
 beforeAll(async () => {
@@ -26,13 +26,13 @@ beforeAll(async () => {
   client = await mesh.pod('e2e', 'client');
   server = await mesh.pod('e2e', 'server');
   load = (async () => {
-    for (let i = 0; isLoading; i += 1) {
+    for (let i = 0; !loadEnds.signal.aborted; i += 1) {
       await mesh.client(client, 'http1', { host: 'server', path: `/load/${i % 2}?n=${i}`, count: 40, everyMs: 5 });
     }
   })();
 });
 afterAll(async () => {
-  isLoading = false;
+  loadEnds.abort();
   await load.catch(() => undefined);
   await mesh?.stop();
 });

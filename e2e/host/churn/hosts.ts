@@ -4,7 +4,7 @@
  * it answers is the identity of the connection that the request came by. An address that changes hands says goodbye to its connections as a pod
  * does that ends in order.
  */
-import { type Http2Server, type Http2Session, createServer as createHttp2Server } from 'node:http2';
+import { type Http2Server, type Http2Session, type ServerHttp2Stream, createServer as createHttp2Server } from 'node:http2';
 import { type Server, type Socket, createServer as createTcpServer } from 'node:net';
 import { Duplex } from 'node:stream';
 import { type SecureContext, TLSSocket, createSecureContext } from 'node:tls';
@@ -114,7 +114,7 @@ class Address {
       session.on('close', () => this.sessions.delete(session));
       session.on('error', () => session.destroy());
     });
-    server.on('stream', (stream) => {
+    server.on('stream', (stream: ServerHttp2Stream) => {
       count(holder);
       stream.on('error', () => stream.destroy());
       stream.resume();

@@ -90,7 +90,7 @@ describe('a gateway', () => {
 
   it('[MC-05] passes HTTP/2 on, its authority made the service’s by the client’s proxy', async () => {
     const app = http2.createServer();
-    app.on('stream', (stream, headers) => {
+    app.on('stream', (stream: http2.ServerHttp2Stream, headers) => {
       stream.respond({ ':status': 200, 'x-authority': headers[':authority'] ?? '' });
       stream.end(String(headers.forwarded));
     });
