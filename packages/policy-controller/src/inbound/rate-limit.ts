@@ -6,6 +6,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { inbound } from '@weft/proto';
 import type { HTTPLocalRateLimitPolicy } from '@weft/resources';
+import { readConditions } from '../parse/conditions.ts';
 import { type Parsed, invalid, valid } from '../parse/parsed.ts';
 import { refersTo } from './authorization-policy.ts';
 import { POLICY_GROUP } from './authz-message.ts';
@@ -27,13 +28,14 @@ export function rateLimitInfo(object: HTTPLocalRateLimitPolicy, domain: Identity
   const { namespace, name, creationTimestamp } = object.metadata;
   const spec = object.spec;
   if (spec === undefined || !refersTo(spec.targetRef, POLICY_GROUP, 'Server')) return invalid('the target is not a Server');
+  const conditions = readConditions(object.status?.conditions);
   return valid({
     namespace,
     name,
     creationTimestamp,
     serverName: spec.targetRef.name,
-    status: object.status,
-    isAccepted: (object.status?.conditions ?? []).some(({ type, status }) => type === 'Accepted' && status === 'True'),
+    status: object.status === undefined ? undefined : { ...object.status, conditions },
+    isAccepted: conditions.some(({ type, status }) => type === 'Accepted' && status === 'True'),
     message: {
       metadata: { kind: { case: 'resource', value: { group: POLICY_GROUP, kind: 'HTTPLocalRateLimitPolicy', name } } },
       ...(spec.total === undefined ? {} : { total: limit(spec.total) }),

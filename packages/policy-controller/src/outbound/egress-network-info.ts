@@ -5,6 +5,7 @@
  */
 import type { EgressNetwork } from '@weft/resources';
 import { compareText } from '../inbound/server-info.ts';
+import { readConditions } from '../parse/conditions.ts';
 import {
   ALL_NETWORKS,
   type IpAddress,
@@ -53,7 +54,7 @@ export function egressNetworkInfo(
     // Nothing balances over addresses outside the cluster, so nothing can be penalised.
     settings: { ...trafficSettings(annotations, onIgnored), load: PLAIN_LOAD },
     fingerprint: JSON.stringify([object.metadata.uid, object.spec, annotations]),
-    status: object.status,
+    status: object.status === undefined ? undefined : { ...object.status, conditions: readConditions(object.status.conditions) },
   });
 }
 

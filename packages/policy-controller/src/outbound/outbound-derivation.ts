@@ -76,7 +76,23 @@ function servicePolicy(
 }
 
 function parentPolicy(index: PolicyIndex, parent: OutboundParent, track: Track): EncodedPolicy {
-  return encode(outboundPolicy(parent, inputs(index, parent, track)));
+  const all = inputs(index, parent, track);
+  try {
+    return encode(outboundPolicy(parent, all));
+  } catch {
+    // A value that the wire has no room for, from a source without schema: only the routes that hold one are left out.
+    return encode(outboundPolicy(parent, { ...all, routes: all.routes.filter((route) => isEncodable(route, parent, all)) }));
+  }
+}
+
+function isEncodable(route: RouteRecord, parent: OutboundParent, all: OutboundInputs): boolean {
+  try {
+    encode(outboundPolicy(parent, { ...all, routes: [route] }));
+    return true;
+  } catch (error) {
+    all.onInvalidRoute(route, error instanceof Error ? error.message : String(error));
+    return false;
+  }
 }
 
 function encode(policy: OutboundPolicyInit): EncodedPolicy {

@@ -6,6 +6,7 @@
 import type { GRPCRoute, HTTPRoute, ParentRef, RouteParentStatus, TCPRoute, TLSRoute } from '@weft/resources';
 import { compareText } from '../inbound/server-info.ts';
 import { POLICY_GROUP } from '../inbound/authz-message.ts';
+import { readConditions } from '../parse/conditions.ts';
 import { routePatternSize } from './pattern-budget.ts';
 
 export const GATEWAY_GROUP = 'gateway.networking.k8s.io';
@@ -78,12 +79,13 @@ export function routeRecord(group: string, kind: RouteKindName, object: HTTPRout
   } as RouteRecord;
 }
 
-/** Entries that are objects; others come from sources that enforce no schema, and say nothing. */
+/** Entries that name a parent, their conditions as far as they are some; others say nothing. */
 function wellFormed(entries: readonly RouteParentStatus[]): RouteParentStatus[] {
-  return entries.filter(
-    (entry: Partial<RouteParentStatus> | null) =>
-      typeof entry?.parentRef === 'object' && entry.parentRef !== null && Array.isArray(entry.conditions ?? []),
-  );
+  return entries.flatMap((entry: Partial<RouteParentStatus> | null) => {
+    if (typeof entry?.parentRef !== 'object' || entry.parentRef === null) return [];
+    const { parentRef, controllerName = '', conditions } = entry;
+    return [{ ...entry, parentRef, controllerName, conditions: readConditions(conditions) }];
+  });
 }
 
 /** The parent that a reference names, or undefined for kinds that are not ours. */

@@ -154,12 +154,12 @@ export class StatusController {
     const { source, clock, log, patchTimeoutMs } = this.parts;
     const { subject } = entry;
     const startedMs = clock.now();
-    const body = patch.body(conditionTime(startedMs));
     let cancelTimer = (): void => undefined;
     const timeout = new Promise<'timeout'>((resolve) => {
       cancelTimer = clock.setTimer(() => resolve('timeout'), patchTimeoutMs);
     });
     try {
+      const body = patch.body(conditionTime(startedMs));
       const written = source.patchStatus(kindOfSubject(subject), subject.namespace, subject.name, body, CONTROLLER_NAME);
       const outcome = await Promise.race([written, timeout]);
       if (outcome === 'timeout') {
