@@ -112,3 +112,26 @@ describe('opaque connections while every endpoint is in its back-off', () => {
     expect(made.network.attempts.length).toBeLessThan(20 * 17);
   });
 });
+
+describe('requests while every HTTP/2 endpoint is in its back-off', () => {
+  it('[PROTO-22] wake one, at most once a second, and do not wait for the back-off', () => {
+    const made = new OutboundWorld();
+    made.discovery.target('10.96.0.1:80').set(targetOf(outboundPolicyOf('http1', [{ backends: [balanceBackend('svc.test:80')] }])));
+    made.discovery.setEndpoints('svc.test:80', [endpointOf(1, { protocolHint: 'h2' })]);
+    made.network.refuse('10.9.9.9:1', REFUSED);
+    made.onRequest = (stream) => stream.respond(200, [], 'ok');
+    made.get();
+    made.loop.advance(60_000);
+    const before = made.network.attempts.length;
+    for (let i = 0; i < 20; i++) {
+      made.get();
+      made.loop.advance(100);
+    }
+    expect(made.network.attempts.length - before).toBeLessThanOrEqual(4);
+    made.network.refuse('10.9.9.9:1', undefined);
+    made.loop.advance(1000);
+    made.get();
+    made.loop.advance(50);
+    expect(made.get().text).toContain(' 200 OK');
+  });
+});

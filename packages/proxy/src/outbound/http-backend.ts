@@ -18,6 +18,8 @@ import type { Clock } from '../runtime.ts';
 import type { Transport } from './endpoint-transport.ts';
 import { type Dispatchable, HttpEndpoint, type HttpEndpointOwner } from './http-endpoint.ts';
 
+/** Endpoints are looked through for ones to wake at most so often. */
+const WAKE_EVERY_MS = 250;
 /** Load estimate of a forwarded endpoint, which nothing compares with. */
 const FORWARD_RTT_MS = 30;
 const FORWARD_DECAY_MS = 10_000;
@@ -53,6 +55,7 @@ export class HttpBackend implements HttpEndpointOwner {
   /** Removed by the update in progress. */
   private readonly leaving: HttpEndpoint[] = [];
   private isShut = false;
+  private wokenMs = Number.NEGATIVE_INFINITY;
   private isClosed = false;
   private cancelFailfast: (() => void) | undefined = undefined;
   private readonly rttMs: number;
@@ -93,6 +96,7 @@ export class HttpBackend implements HttpEndpointOwner {
       endpoint.dispatch(exchange);
       return;
     }
+    this.wake();
     if (this.isClosed || this.isShut || this.queue.length >= this.deps.config.httpQueueCapacity) {
       exchange.rescue({ kind: 'load-shed', message: exchange.describe('service unavailable', undefined) });
       return;
@@ -101,6 +105,14 @@ export class HttpBackend implements HttpEndpointOwner {
     this.series?.queued(this.queue.length);
     if (this.stack !== undefined) this.stack.waiting.value += 1;
     this.armFailfast();
+  }
+
+  /** Nobody is ready: endpoints that rest between two tries try now and then all the same, as long as there are requests. */
+  private wake(): void {
+    const nowMs = this.clock.now();
+    if (nowMs - this.wokenMs < WAKE_EVERY_MS) return;
+    this.wokenMs = nowMs;
+    for (const endpoint of this.endpoints.values()) endpoint.wake();
   }
 
   /** Whether a request would find an endpoint at once; after a failed connect it is worth trying another one only then. */

@@ -23,6 +23,8 @@ import type { Transport } from './endpoint-transport.ts';
 
 /** A connection that ends sooner counts as a failed connect: who accepts and hangs up is not to be dialled in a circle. */
 const SHORT_LIFE_MS = 1000;
+/** While requests wait for an endpoint, it is tried again this long after the last try, however long its back-off has become. */
+const WAKE_AFTER_MS = 1000;
 /** Streams that nearly every peer allows. */
 const DEFAULT_ASSUMED_STREAMS = 100;
 /** Connections to one peer when it limits concurrent streams; beyond it requests wait. */
@@ -75,6 +77,7 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
   private readonly waiting: Dispatchable[] = [];
   private connecting: PendingConnection | undefined = undefined;
   private isClosed = false;
+  private triedMs = 0;
   private cancelTimer: (() => void) | undefined = undefined;
   private cancelReaper: (() => void) | undefined = undefined;
   /** Connects of HTTP/1, each for one request. */
@@ -215,8 +218,18 @@ export class HttpEndpoint implements H1Pool, H2ClientOwner {
     }
   }
 
+  /** Requests wait and nobody is ready: what kept this endpoint away may be over. */
+  wake(): void {
+    if (this.mode !== 'h2' || this.isClosed || this.cancelTimer === undefined || this.connecting !== undefined) return;
+    if (this.h2Connections.length > 0 || this.clock.now() - this.triedMs < WAKE_AFTER_MS) return;
+    this.cancelTimer();
+    this.cancelTimer = undefined;
+    this.connectH2();
+  }
+
   private connectH2(): void {
     if (this.connecting !== undefined || this.isClosed || this.cancelTimer !== undefined) return;
+    this.triedMs = this.clock.now();
     this.connecting = this.transport.connect('http2', {
       onReady: (stream) => {
         this.connecting = undefined;
