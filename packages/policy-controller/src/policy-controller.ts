@@ -52,6 +52,7 @@ export function createPolicyController(parts: PolicyControllerParts): PolicyCont
     (run) => clock.defer(run),
     (error, name) =>
       log.error('a policy could not be computed', { policy: name, error: error instanceof Error ? error.message : String(error) }),
+    () => clock.now(),
   );
   const index = new PolicyIndex(graph, policyConfig(options), log);
   const statusController = new StatusController({ index, source, log, metrics, clock, patchTimeoutMs: options.patchTimeoutMs });

@@ -161,4 +161,37 @@ describe('[RT-27] derived values', () => {
     world.flushAll();
     expect([heard, world.errors]).toEqual([[1], ['sum']]);
   });
+
+  it('are recomputed in slices of time, so that many dear ones keep nobody waiting', () => {
+    let nowMs = 0;
+    const due: (() => void)[] = [];
+    const graph = new DependencyGraph(
+      (run) => due.push(run),
+      () => undefined,
+      () => nowMs,
+    );
+    let base = 0;
+    const heard: number[] = [];
+    for (let i = 0; i < 5; i += 1) {
+      const dear: Derivation<number> = {
+        compute(track) {
+          track('a');
+          nowMs += 4;
+          return base + i;
+        },
+        equal: (a, b) => a === b,
+      };
+      graph.observe(`dear ${i}`, dear, () => heard.push(i));
+    }
+    base = 10;
+    graph.touch('a');
+    const slices: number[] = [];
+    for (let run = due.shift(); run !== undefined; run = due.shift()) {
+      run();
+      slices.push(heard.length);
+    }
+    expect(slices).toEqual([3, 5]);
+    graph.touch('a');
+    expect(due).toHaveLength(1);
+  });
 });

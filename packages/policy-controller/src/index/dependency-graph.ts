@@ -6,6 +6,9 @@
  * intermediate values coalesced, equal values suppressed, exactly one message per effective change.
  */
 
+/** Longest that recomputing goes on without a pause, in milliseconds; one value may take longer. */
+export const FLUSH_SLICE_MS = 10;
+
 /** Names something a derivation reads. */
 export type Track = (key: string) => void;
 
@@ -37,15 +40,18 @@ interface Cell<T> {
 export class DependencyGraph {
   private readonly defer: (run: () => void) => void;
   private readonly onError: (error: unknown, name: string) => void;
+  private readonly nowMs: () => number;
   private readonly cells = new Map<string, Cell<unknown>>();
   private readonly dependents = new Map<string, Set<Cell<unknown>>>();
   private readonly dirty = new Set<Cell<unknown>>();
   private isFlushDue = false;
   private touches = 0;
 
-  constructor(defer: (run: () => void) => void, onError: (error: unknown, name: string) => void) {
+  /** Without `nowMs` a flush is never interrupted. */
+  constructor(defer: (run: () => void) => void, onError: (error: unknown, name: string) => void, nowMs: () => number = () => 0) {
     this.defer = defer;
     this.onError = onError;
+    this.nowMs = nowMs;
   }
 
   /** How many values are being kept. */
@@ -66,12 +72,25 @@ export class DependencyGraph {
     for (const cell of dependents) this.dirty.add(cell);
     if (this.isFlushDue) return;
     this.isFlushDue = true;
-    this.defer(() => this.flush());
+    this.defer(() => this.flushSlice());
+  }
+
+  /** Recomputes for a slice of time, then lets others have the process: many values that are dear must not keep calls waiting. */
+  private flushSlice(): void {
+    const untilMs = this.nowMs() + FLUSH_SLICE_MS;
+    for (const cell of this.dirty) {
+      if (this.nowMs() >= untilMs) {
+        this.defer(() => this.flushSlice());
+        return;
+      }
+      this.dirty.delete(cell);
+      this.recompute(cell);
+    }
+    this.isFlushDue = false;
   }
 
   /** Recomputes what was touched, now. */
   flush(): void {
-    this.isFlushDue = false;
     const dirty = [...this.dirty];
     this.dirty.clear();
     for (const cell of dirty) this.recompute(cell);
