@@ -341,17 +341,17 @@ export interface Latencies {
   readonly maxMs: number;
 }
 
-let isMeasuring = false;
+const measuring = { isOn: false };
 
 /** Requests on ten keep-alive connections, each every 20 ms, until `stopMeasuring`. */
 export async function measure(host: string, port: number): Promise<Latencies> {
-  isMeasuring = true;
+  measuring.isOn = true;
   const latencies: number[] = [];
   let failures = 0;
   await Promise.all(
     Array.from({ length: 10 }, async () => {
       const client = http1Bystander(host, port);
-      while (isMeasuring) {
+      while (measuring.isOn) {
         const startedMs = performance.now();
         if ((await client.ask()) !== '200') failures += 1;
         latencies.push(performance.now() - startedMs);
@@ -366,5 +366,5 @@ export async function measure(host: string, port: number): Promise<Latencies> {
 }
 
 export function stopMeasuring(): void {
-  isMeasuring = false;
+  measuring.isOn = false;
 }

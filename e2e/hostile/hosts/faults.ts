@@ -44,7 +44,7 @@ patch('AdminServer', AdminServer.prototype, 'accept');
 patch('GrpcDiscovery', GrpcDiscovery.prototype, 'inbound');
 
 /** Deadlines hide their callback: the fault is put into its place. */
-const run = TimerHandle.prototype.run;
+const { run } = TimerHandle.prototype as { run: (this: TimerHandle) => void };
 TimerHandle.prototype.run = function faultyRun(this: TimerHandle): void {
   if (armed === 'TimerHandle.run') {
     armed = '';
