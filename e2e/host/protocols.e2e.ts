@@ -205,9 +205,12 @@ describe('reserved fields', () => {
     const unmeshed = await peer.call('callText', {
       host: SERVER_IP,
       port: 8080,
-      text: 'GET / HTTP/1.1\r\nhost: a\r\nl5d-client-id: somebody.else\r\n\r\n',
+      text: 'GET / HTTP/1.1\r\nhost: a\r\nl5d-client-id: somebody.else\r\nl5d-dst-override: admin.ns:80\r\nl5d-more: 1\r\n\r\n',
     });
-    expect(seenIn(unmeshed.raw).fields).not.toHaveProperty('l5d-client-id');
+    const plain = seenIn(unmeshed.raw).fields;
+    expect(plain).not.toHaveProperty('l5d-client-id');
+    expect(plain).not.toHaveProperty('l5d-dst-override');
+    expect(plain).toHaveProperty('l5d-more');
   });
 });
 

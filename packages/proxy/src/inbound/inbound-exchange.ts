@@ -182,15 +182,16 @@ export class InboundExchange extends Exchange implements Dispatchable {
 }
 
 /**
- * Request fields as the application may see them: `l5d-client-id` is what TLS has proved or nothing (§4.4). The same array comes back
- * where nothing changes.
+ * Request fields as the application may see them: `l5d-client-id` is what TLS has proved or nothing (§4.4), and from outside of the mesh nobody may
+ * tell an ingress where its requests go. The same array comes back where nothing changes.
  */
 export function withClientIdentity(fields: Readonly<FieldList>, identity: string | undefined): Readonly<FieldList> {
-  const isClaimed = hasField(fields, 'l5d-client-id');
-  if (!isClaimed && identity === undefined) return fields;
+  const isOutsider = identity === undefined;
+  const isClaimed = hasField(fields, 'l5d-client-id') || (isOutsider && hasField(fields, 'l5d-dst-override'));
+  if (!isClaimed && isOutsider) return fields;
   const kept: FieldList = [];
   for (let i = 0; i < fields.length; i += 2) {
-    if (isClaimed && fields[i] === 'l5d-client-id') continue;
+    if (isClaimed && (fields[i] === 'l5d-client-id' || (isOutsider && fields[i] === 'l5d-dst-override'))) continue;
     kept.push(fields[i] as string, fields[i + 1] as string);
   }
   if (identity !== undefined) kept.push('l5d-client-id', identity);
