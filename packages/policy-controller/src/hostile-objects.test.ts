@@ -134,7 +134,7 @@ describe('[RT-11] [AZ-22] objects of impossible shape', () => {
       name: 'heavy',
       namespace: 'hostile',
     });
-    const { status } = acceptedRoute('HTTPRoute', []) as { readonly status: { readonly parents: readonly Json[] } };
+    const { status } = acceptedRoute('HTTPRoute', []) as unknown as { readonly status: { readonly parents: readonly Json[] } };
     const odd = {
       ...acceptedRoute('HTTPRoute', [{}], { name: 'odd', namespace: 'hostile' }),
       status: { parents: [null, { ...status.parents[0], conditions: [null, { type: 'Accepted', status: 'True' }] }] },

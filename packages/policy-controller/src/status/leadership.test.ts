@@ -3,7 +3,7 @@
  * Two controllers over one world (control-contract §3.4): both answer, one writes, and when that one vanishes without a word the other writes
  * once the term of its Lease is over.
  */
-import { HTTPRouteKind, LeaseKind, type ResourceInput, createMemorySource } from '@weft/resources';
+import { HTTPRouteKind, LeaseKind, type Resource, type ResourceInput, type ResourceKind, createMemorySource } from '@weft/resources';
 import { describe, expect, it } from 'vitest';
 import { LEASE_NAME, type PolicyController, createPolicyController } from '../policy-controller.ts';
 import { ManualClock, settle } from '../testing/manual-world.ts';
@@ -24,6 +24,14 @@ const NO_LOG = { error: () => undefined, warn: () => undefined, info: () => unde
 /** Longer than a term of thirty seconds and the retry after it. */
 const A_TERM_MS = 35_000;
 
+type PatchArguments<R extends Resource> = [
+  kind: ResourceKind<R>,
+  namespace: string,
+  name: string,
+  patch: Readonly<Record<string, unknown>>,
+  fieldManager: string,
+];
+
 function bareRoute(name: string): ResourceInput {
   const { status: _status, ...route } = acceptedRoute('HTTPRoute', [{}], { name });
   return route;
@@ -38,11 +46,12 @@ describe('[RT-14] [HA-03] two controllers', () => {
       let isKilled = false;
       const own = Object.create(source) as typeof source;
       // A killed process neither renews nor writes, and gives nothing back.
-      own.patch = (...args: Parameters<typeof source.patch>) => (isKilled ? new Promise(() => undefined) : source.patch(...args));
-      own.patchStatus = (...args: Parameters<typeof source.patchStatus>) => {
-        if (isKilled) return new Promise(() => undefined);
+      own.patch = async <R extends Resource>(...args: PatchArguments<R>): Promise<R> =>
+        isKilled ? await new Promise<never>(() => undefined) : await source.patch(...args);
+      own.patchStatus = async <R extends Resource>(...args: PatchArguments<R>): Promise<R> => {
+        if (isKilled) return await new Promise<never>(() => undefined);
         writers.push(`${hostname} ${args[2]}`);
-        return source.patchStatus(...args);
+        return await source.patchStatus(...args);
       };
       const controller = createPolicyController({ source: own, log: NO_LOG, clock: world, options: { hostname } });
       await controller.ready;

@@ -10,11 +10,11 @@ import { inbound, outbound } from '@weft/proto';
 import { HTTPRouteKind, NamespaceKind, ServerKind, ServiceKind, type ResourceInput, type ResourceSource } from '@weft/resources';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 
-import { startApiServer, type TestApiServer } from './control-plane/api-server.ts';
-import { serviceAccountKubeconfig, startController, type ControllerProcess } from './control-plane/controller-process.ts';
-import { CONTROL_PLANE_NAMESPACE, install } from './control-plane/installation.ts';
-import { addNode, addPod } from './control-plane/running-pods.ts';
-import { secondClusterIndex } from './shared-cluster.ts';
+import { startApiServer, type TestApiServer } from '../control-plane/api-server.ts';
+import { serviceAccountKubeconfig, startController, type ControllerProcess } from '../control-plane/controller-process.ts';
+import { CONTROL_PLANE_NAMESPACE, install } from '../control-plane/installation.ts';
+import { addNode, addPod } from '../control-plane/running-pods.ts';
+import { secondClusterIndex } from '../shared-cluster.ts';
 
 const SOON = { timeout: 20_000, interval: 20 };
 /** Objects of each kind that are written and asked about. */
