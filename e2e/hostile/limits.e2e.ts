@@ -142,11 +142,11 @@ describe('at a limit of 64 MiB', () => {
               await world.outside.call('attack', { ...base, steps: [{ text: 'GET /x HTTP/1.1\r\nhost: a\r\n\r\n', awaitBytes: 10 }] }),
             ),
           )[0],
-        { timeout: 20_000 },
+        { timeout: 40_000 },
       )
       .toBe(200);
     expect(cgroup.kills).toBe(0);
-  }, 90_000);
+  }, 120_000);
 });
 
 describe('with little of what the kernel gives', () => {

@@ -21,8 +21,8 @@ const NODE_FLAGS = [
   '--expose-gc',
   '--disable-warning=ExperimentalWarning',
 ];
-/** Private memory that a file's attacks together may add to a proxy: buffers, JIT code and heap pages that V8 keeps for later. */
-export const MAX_GROWTH_BYTES: number = 40 * 1024 * 1024;
+/** Private memory that a file's attacks together may add to a proxy: 16 MiB that the buffer pool may keep, JIT code, heap pages that V8 keeps for later. */
+export const MAX_GROWTH_BYTES: number = 72 * 1024 * 1024;
 
 export const HTTP1_PORT = 8080;
 export const HTTP2_PORT = 8081;

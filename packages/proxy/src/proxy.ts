@@ -9,6 +9,7 @@ import {
   type Listener,
   type NetError,
   type SocketAddress,
+  bufferPool,
   configureNet,
   deadlines,
   listen,
@@ -537,7 +538,12 @@ function createBudget(clock: Clock): MemoryBudget {
     // The kernel's count has more in it, and other processes where the limit is of several.
     readPrivateBytes: () => Math.max(readPrivateBytes(), cgroup?.usedBytes() ?? 0),
     onTight: (isTight) => configureNet({ writeBudgetBytes: limitBytes * (isTight ? TIGHT_WRITE_BUDGET_RATIO : WRITE_BUDGET_RATIO) }),
-    ...(collectGarbage === undefined ? {} : { collect: () => collectGarbage({ type: 'major', execution: 'sync', flavor: 'last-resort' }) }),
+    collect: () => {
+      // What is free in the pool becomes garbage at the second sweep.
+      bufferPool.sweep();
+      bufferPool.sweep();
+      collectGarbage?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+    },
   });
 }
 
