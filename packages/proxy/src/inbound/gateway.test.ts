@@ -126,9 +126,11 @@ describe('a gateway', () => {
     expect((await ask(unknown.outboundPort)).status).toBe(404);
   });
 
-  it('[MC-05] serves nobody where no suffixes are configured', async () => {
+  it('[MC-05] closes the connection where no suffixes are configured', async () => {
     const pair = await gateway(echo(), { suffixes: '' });
-    expect((await ask(pair.outboundPort)).status).toBe(404);
+    expect((await ask(pair.outboundPort)).status).toBe(502);
+    expect(pair.metric('inbound_tcp_errors_total{', 'error="gateway domain invalid"')).toBeGreaterThan(0);
+    expect(pair.metric('inbound_http_errors_total{', 'error="gateway domain invalid"')).toBe(0);
   });
 
   it('[PROTO-14] [PROTO-17] answers 508 for what went through it before', async () => {

@@ -32,6 +32,11 @@ export class Gateway {
     this.deps = deps;
   }
 
+  /** Whether this proxy is a gateway at all. */
+  get isEnabled(): boolean {
+    return this.deps.suffixes.length > 0;
+  }
+
   /**
    * Looks up where the connection is for. `onOpen` gets the way there, or undefined where the name is none of ours; the way must be closed once. Nothing
    * comes after a close of the stream.

@@ -295,6 +295,10 @@ export class InboundServer {
   private passOn(stream: ByteStream, origDst: SocketAddress, header: TransportHeader, name: string, client: InboundClient): void {
     const arrival: Arrival = { stream, target: origDst, dialled: origDst };
     const dialled = addressText(origDst);
+    if (!this.deps.gateway.isEnabled) {
+      this.drop(stream, origDst, 'gateway domain invalid');
+      return;
+    }
     this.deps.gateway.open(stream, client, name, header.port, (way) => {
       if (way === undefined) this.deps.log.info('gateway domain invalid', { name, 'client.ip': client.ip });
       const close = (): void => way?.close();
