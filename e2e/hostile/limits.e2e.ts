@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Proxies at the end of what they have (bad-inputs 20): file descriptors, very many idle connections. They refuse what is
- * too much, count it, live, and serve again when it is over. Measured numbers are printed, for docs/performance.md.
+ * too much, count it, live, and serve again when it is over. Measured numbers are printed, for docs/reference/under-attack.md.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { SERVER_IP } from '@weft/testkit/sidecar-rig';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Many at once at running proxies (design §3, "Storms" and "HTTP/2 credit"): handshakes beside established traffic, and stalled downloads on a
- * connection that others share. Latencies are printed, for docs/performance.md; what is asserted is that nobody fails and bounds hold.
+ * connection that others share. Latencies are printed, for docs/reference/under-attack.md; what is asserted is that nobody fails and bounds hold.
  */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
