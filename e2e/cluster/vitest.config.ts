@@ -5,9 +5,7 @@ import { defineConfig } from 'vitest/config';
 const LOCAL_ONLY = ['nodes', 'resources', 'identity', 'destination', 'proxy-injector'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
 // Minutes each, on clusters of their own: left out by `npm run test:cluster -- --core`, for a developer in a hurry.
-const LONG = ['restarts', 'lifecycle', 'guides', 'cni', 'nodes', 'dual-stack-mesh', 'trust-rotation'].map(
-  (name) => `e2e/cluster/${name}.e2e.ts`,
-);
+const LONG = ['lifecycle', 'guides', 'cni', 'nodes', 'dual-stack-mesh', 'trust-rotation'].map((name) => `e2e/cluster/${name}.e2e.ts`);
 
 // One file at a time: they share a cluster, and a starved one fails what waits for seconds.
 export default defineConfig({

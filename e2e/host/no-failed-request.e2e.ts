@@ -101,7 +101,7 @@ async function withoutControlPlane(ms: number): Promise<void> {
   await told(streams);
 }
 
-it('fails no request, breaks no stream and loses no byte while everything restarts', { timeout: 400_000 }, async () => {
+it('[OP-06][PROTO-24] fails no request, breaks no stream and loses no byte while everything restarts', { timeout: 400_000 }, async () => {
   const startedMs = performance.now();
   const steps: [string, () => Promise<unknown>][] = [
     ['the application restarts', () => mesh.rollout('e2e', 'server', SERVER)],

@@ -6,13 +6,13 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { eventually } from './harness/eventually.ts';
-import type { Kube } from './harness/kube.ts';
-import { LogFollower } from './harness/log-follower.ts';
-import type { Pod } from './harness/objects.ts';
-import { processOfContainer } from './harness/pod-capture.ts';
-import { APP_IMAGE } from './images/test-images.ts';
-import { reportFailures, sharedMesh } from './shared-cluster.ts';
+import { eventually } from '../harness/eventually.ts';
+import type { Kube } from '../harness/kube.ts';
+import { LogFollower } from '../harness/log-follower.ts';
+import type { Pod } from '../harness/objects.ts';
+import { processOfContainer } from '../harness/pod-capture.ts';
+import { APP_IMAGE } from '../images/test-images.ts';
+import { reportFailures, sharedMesh } from '../shared-cluster.ts';
 
 interface Kind {
   readonly begun: number;
