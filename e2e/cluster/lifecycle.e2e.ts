@@ -5,11 +5,8 @@
  */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { connect } from 'node:tls';
-import { createTestAuthority, type TestAuthority } from '@weft/pki/testing';
+import { createTestAuthority } from '@weft/pki/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSamples } from '../host/samples.ts';
 import { type Cluster, createCluster } from './cluster.ts';
@@ -19,6 +16,7 @@ import { Kube } from './harness/kube.ts';
 import { Load } from './harness/load.ts';
 import { installMesh, meshReady, uninstallMesh, weft } from './harness/mesh.ts';
 import type { Echo, KubeObject } from './harness/objects.ts';
+import { createOperatorTrust, replaceIssuer, type OperatorTrust } from './harness/operator-trust.ts';
 import { reportFailures, secondClusterIndex } from './shared-cluster.ts';
 
 const INJECT = { 'linkerd.io/inject': 'enabled' };
@@ -32,21 +30,12 @@ let cluster: Cluster | undefined;
 let kube: Kube;
 let control: Kube;
 let apps: Kube;
-let root: TestAuthority;
-let directory: string;
+let trust: OperatorTrust;
 let before: readonly string[];
 reportFailures(() => [apps, control]);
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'weft-lifecycle-'));
-  root = createTestAuthority('root.linkerd.cluster.local');
-  const issuer = createTestAuthority('identity.linkerd.cluster.local', { parent: root });
-  for (const [name, text] of [
-    ['ca.crt', root.certificatePem],
-    ['issuer.crt', issuer.certificatePem],
-    ['issuer.key', issuer.privateKeyPem],
-  ] as const)
-    writeFileSync(join(directory, name), text);
+  trust = createOperatorTrust();
   cluster = await createCluster({
     nodes: 3,
     ipFamily: 'ipv4',
@@ -57,12 +46,7 @@ beforeAll(async () => {
   control = kube.in('linkerd');
   before = await everything();
   await installMesh(kube, {
-    args: [
-      '--ha',
-      ...['--identity-trust-anchors-file', join(directory, 'ca.crt')],
-      ...['--identity-issuer-certificate-file', join(directory, 'issuer.crt')],
-      ...['--identity-issuer-key-file', join(directory, 'issuer.key')],
-    ],
+    args: ['--ha', ...trust.installArgs],
     log: (line) => console.log(`second cluster: ${line}`),
   });
   apps = await kube.createNamespace('apps', { annotations: INJECT });
@@ -71,7 +55,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(async () => {
   await cluster?.destroy();
-  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  trust?.remove();
 });
 
 /** Every object of the cluster, as `kind namespace/name`. */
@@ -158,14 +142,11 @@ describe('three replicas of everything', () => {
 
 it('[ID-07][OP-02] a new issuer signs from then on, and no workload notices', { timeout: 300_000 }, async () => {
   const load = await Load.start(apps, { url: 'http://web/', rate: 50 });
-  const issuer = createTestAuthority('identity.linkerd.cluster.local', { parent: root, notAfterMs: Date.now() + NEW_ISSUER_S * 1000 });
-  await control.kubectl([
-    'patch',
-    'secret',
-    'linkerd-identity-issuer',
-    '-p',
-    JSON.stringify({ stringData: { 'crt.pem': issuer.certificatePem, 'key.pem': issuer.privateKeyPem } }),
-  ]);
+  const issuer = createTestAuthority('identity.linkerd.cluster.local', {
+    parent: trust.root,
+    notAfterMs: Date.now() + NEW_ISSUER_S * 1000,
+  });
+  await replaceIssuer(control, issuer);
   // The kubelet brings new Secrets into running pods within about a minute.
   await eventually(
     'every replica signs with it',

@@ -4,11 +4,8 @@
  * the old one, the Secret an issuer under the new one, then the old anchor goes. No workload is restarted, no request fails, and pods that start
  * afterwards join. On a cluster of its own, since the anchors are those of a whole mesh.
  */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createTestAuthority, type TestAuthority } from '@weft/pki/testing';
+import { createTestAuthority } from '@weft/pki/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Samples, parseSamples } from '../host/samples.ts';
 import { type Cluster, createCluster } from './cluster.ts';
@@ -18,6 +15,7 @@ import { Kube, allContainers } from './harness/kube.ts';
 import { Load } from './harness/load.ts';
 import { installMesh } from './harness/mesh.ts';
 import type { Pod } from './harness/objects.ts';
+import { createOperatorTrust, replaceIssuer, type OperatorTrust } from './harness/operator-trust.ts';
 import { reportFailures, secondClusterIndex } from './shared-cluster.ts';
 
 const INJECT = { 'linkerd.io/inject': 'enabled' };
@@ -28,30 +26,17 @@ let cluster: Cluster | undefined;
 let kube: Kube;
 let control: Kube;
 let apps: Kube;
-let oldRoot: TestAuthority;
-let directory: string;
+let trust: OperatorTrust;
 reportFailures(() => [apps, control]);
 
 beforeAll(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'weft-trust-'));
-  oldRoot = createTestAuthority('root.linkerd.cluster.local');
-  const issuer = createTestAuthority('identity.linkerd.cluster.local', { parent: oldRoot });
-  for (const [name, text] of [
-    ['ca.crt', oldRoot.certificatePem],
-    ['issuer.crt', issuer.certificatePem],
-    ['issuer.key', issuer.privateKeyPem],
-  ] as const)
-    writeFileSync(join(directory, name), text);
+  trust = createOperatorTrust();
   const log = (line: string): void => console.log(`second cluster: ${line}`);
   cluster = await createCluster({ nodes: 1, ipFamily: 'ipv4', index: secondClusterIndex(), log });
   kube = new Kube(cluster);
   control = kube.in('linkerd');
   await installMesh(kube, {
-    args: [
-      ...['--identity-trust-anchors-file', join(directory, 'ca.crt')],
-      ...['--identity-issuer-certificate-file', join(directory, 'issuer.crt')],
-      ...['--identity-issuer-key-file', join(directory, 'issuer.key')],
-    ],
+    args: trust.installArgs,
     log,
   });
   apps = await kube.createNamespace('apps', { annotations: INJECT });
@@ -60,7 +45,7 @@ beforeAll(async () => {
 }, 600_000);
 afterAll(async () => {
   await cluster?.destroy();
-  if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  trust?.remove();
 });
 
 /** Every pod with a proxy: the applications and the control plane. */
@@ -104,16 +89,10 @@ it('[OP-01][ID-09] a new trust anchor touches no workload and fails no request',
   const kept = await Load.start(apps, { url: 'http://web/', rate: 50, annotations: INJECT });
   const fresh = await Load.start(apps, { url: 'http://web/', rate: 20, isFresh: true, annotations: INJECT });
 
-  await anchors(oldRoot.certificatePem + root.certificatePem);
+  await anchors(trust.root.certificatePem + root.certificatePem);
   await everywhere('both anchors, everywhere', (samples) => samples.sum('weft_trust_anchors') === 2);
 
-  await control.kubectl([
-    'patch',
-    'secret',
-    'linkerd-identity-issuer',
-    '-p',
-    JSON.stringify({ stringData: { 'crt.pem': issuer.certificatePem, 'key.pem': issuer.privateKeyPem } }),
-  ]);
+  await replaceIssuer(control, issuer);
   await eventually('the issuer is taken', async () => (await control.events()).some(({ reason }) => reason === 'IssuerUpdated'), {
     timeoutMs: KUBELET_PATIENCE_MS,
     everyMs: 2000,

@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { HostMesh, isSameProcess, until } from './mesh.ts';
+import { openControlStreams } from './samples.ts';
 
 interface Kind {
   readonly begun: number;
@@ -61,8 +62,7 @@ const controlPlane = (): Promise<unknown> =>
 async function openStreams(): Promise<number> {
   const [load] = await mesh.pods('e2e', { app: 'load' });
   if (load === undefined) return 0;
-  const samples = await mesh.metrics(load);
-  return samples.sum('control_request_total') - samples.sum('control_response_total');
+  return openControlStreams(await mesh.metrics(load));
 }
 
 /**

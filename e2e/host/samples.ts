@@ -28,6 +28,11 @@ export class Samples {
   }
 }
 
+/** Streams to the control plane that the proxy of this page holds open. */
+export function openControlStreams(page: Samples): number {
+  return page.sum('control_request_total') - page.sum('control_response_total');
+}
+
 const LINE = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? (\S+)$/;
 
 /** Reads the Prometheus text format, or OpenMetrics; lines that are no series are left out. */

@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parseSamples } from '../../host/samples.ts';
+import { openControlStreams, parseSamples } from '../../host/samples.ts';
 import { eventually } from '../harness/eventually.ts';
 import type { Kube } from '../harness/kube.ts';
 import { LogFollower } from '../harness/log-follower.ts';
@@ -112,8 +112,7 @@ function loadManifest(replicas: number): object {
 /** Streams to the control plane that the load's proxy holds open. */
 async function openStreams(): Promise<number> {
   const { body } = await kube.curl('deploy/load', 'http://127.0.0.1:4191/metrics', { container: 'load' });
-  const samples = parseSamples(body);
-  return samples.sum('control_request_total') - samples.sum('control_response_total');
+  return openControlStreams(parseSamples(body));
 }
 
 /** The load's proxy has as many streams as before. What ends while it cannot be told is another matter: nobody can know of a pod that goes in that time. */
